@@ -1,0 +1,107 @@
+#pragma once
+
+// Link: one connection slot to one gateway and its whole life: dial, TLS, reverse, serve, drain,
+// back off, for ever. It owns the stream and the session; it never touches another link.
+
+#include "agent/link/profile.h"
+#include "agent/origin/origin.h"
+#include "agent/relay/http2_session.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/metrics.h"
+#include "common/tls_stream.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ptth {
+
+struct BackoffOptions {
+  Milliseconds min{500};     // --reconnect-min
+  Milliseconds max{30'000};  // --reconnect-max
+  Milliseconds healthy_after{
+      10'000};                      // Attached for so long: the next failure starts at min again.
+  Milliseconds refused_min{5'000};  // Credentials refused: no hurry.
+};
+
+struct GatewayOptions {
+  std::string name;  // In logs and metrics; default: host:port of the url.
+  std::string host;  // From the url.
+  uint16_t port = 443;
+  bool tls = true;  // https; http only with an option whose name says insecure.
+  std::string profile = "haproxy";
+  std::vector<std::string> alpn;  // As bytes; empty: the profile's.
+  uint32_t connections = 1;       // Links, spread over the addresses of the host.
+  TlsOptions tls_options;
+  std::string server_name;  // SNI and verified name; empty: host.
+  BackoffOptions backoff;
+  SessionLimits session;
+  Milliseconds connect_timeout{10'000};  // Resolve to TLS secured.
+  Milliseconds address_race_delay{250};  // RFC 8305 section 5.
+};
+
+enum class LinkState {
+  kIdle,
+  kBackingOff,
+  kResolving,
+  kConnecting,
+  kSecuring,
+  kReversing,
+  kAttaching,
+  kAttached,
+  kDraining,
+  kClosed,
+};
+[[nodiscard]] std::string_view to_string(LinkState state);
+
+class Link {
+ public:
+  class Listener {
+   public:
+    virtual void on_link_state(const Link& link, LinkState state) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  // What a link borrows; all of it outlives the link.
+  struct Surroundings {
+    Loop& loop;
+    Origin& origin;
+    Log& log;
+    Metrics& metrics;
+    RelayMetrics& relay_metrics;
+    Budget& budget;
+    const Profile& profile;
+    Listener& listener;
+  };
+
+  // index: 0 .. connections-1, chooses the address. capacity: what this link advertises.
+  [[nodiscard]] static std::unique_ptr<Link> create(const Surroundings& surroundings,
+                                                    const GatewayOptions& options, uint32_t index,
+                                                    uint32_t capacity);
+  Link() = default;
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  Link(Link&&) = delete;
+  Link& operator=(Link&&) = delete;
+  virtual ~Link() = default;
+
+  virtual void start() = 0;
+  // Ends in kClosed once what is in flight has finished.
+  virtual void drain() = 0;
+  // Ends in kClosed at once.
+  virtual void abort() = 0;
+
+  [[nodiscard]] virtual LinkState state() const = 0;
+  [[nodiscard]] virtual const std::string& gateway() const = 0;
+  [[nodiscard]] virtual uint64_t id() const = 0;
+  [[nodiscard]] virtual size_t exchanges_in_flight() const = 0;
+  // The last failure was a refusal of our credentials.
+  [[nodiscard]] virtual bool credentials_refused() const = 0;
+  [[nodiscard]] virtual const std::string& last_error() const = 0;
+};
+
+}  // namespace ptth

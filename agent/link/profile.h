@@ -1,0 +1,59 @@
+#pragma once
+
+// Profile: one way to reverse a connection (protocols.md). It takes a connected stream and gives
+// back the stream on which the gateway is the HTTP client. Each kind is one .cpp with one factory
+// line here.
+
+#include "common/byte_stream.h"
+#include "common/error.h"
+#include "common/loop.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ptth {
+
+class Profile {
+ public:
+  class Listener {
+   public:
+    // The session may start: set it as the listener of the reversed stream; bytes that arrived
+    // behind the hello follow.
+    virtual void on_reversed() = 0;
+    // Terminal: the gateway refused (kRefused) or broke the rules (kProtocol), or the stream
+    // failed.
+    virtual void on_not_reversed(const Error& error) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  Profile() = default;
+  Profile(const Profile&) = delete;
+  Profile& operator=(const Profile&) = delete;
+  Profile(Profile&&) = delete;
+  Profile& operator=(Profile&&) = delete;
+  virtual ~Profile() = default;
+
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  // The ALPN ids to offer, as bytes, unless the configuration names others.
+  [[nodiscard]] virtual std::vector<std::string> default_alpn() const = 0;
+  // HAProxy reads MAX_CONCURRENT_STREAMS only from a second SETTINGS frame.
+  [[nodiscard]] virtual bool capacity_in_second_settings() const = 0;
+  // The returned stream owns the connected one. The listener outlives it and is called from the
+  // loop.
+  [[nodiscard]] virtual std::unique_ptr<ByteStream> reverse(Loop& loop,
+                                                            std::unique_ptr<ByteStream> connected,
+                                                            Listener& listener) const = 0;
+};
+
+// The worker sends the client magic and SETTINGS at once; the gateway sends no magic (protocols.md
+// section 1).
+[[nodiscard]] std::unique_ptr<Profile> make_haproxy_profile();
+// Roles are swapped right after TLS; the gateway sends the magic, and we are silent until then
+// (protocols.md sections 0 and 5).
+[[nodiscard]] std::unique_ptr<Profile> make_direct_profile();
+
+}  // namespace ptth

@@ -1,0 +1,68 @@
+#pragma once
+
+// Origin: who answers requests. An Origin that wraps an Origin adds behaviour (admission, routing)
+// that the relay need not know.
+//
+// Contract: the listener is never called from inside start() or a method of the call; exactly one
+// of on_response_end and on_response_failed comes, and nothing after it; bytes and heads are valid
+// for that call only. Destroying the call cancels it and silences it. A call is never destroyed
+// inside its listener's callback: hand it to Loop::retire.
+
+#include "common/byte_stream.h"
+#include "common/error.h"
+#include "common/http_message.h"
+
+#include <cstddef>
+#include <memory>
+
+namespace ptth {
+
+class ResponseListener {
+ public:
+  // 1xx, any number up to a limit, before on_response_head. Never 101.
+  virtual void on_interim_response(const ResponseHead& head) = 0;
+  virtual void on_response_head(const ResponseHead& head) = 0;
+  virtual void on_response_body(Bytes bytes) = 0;
+  virtual void on_response_end(const FieldList& trailers) = 0;
+  // error.retryable: the origin has certainly not seen the request.
+  virtual void on_response_failed(const Error& error) = 0;
+  // The origin's socket took so many more bytes of the request body: credit for the gateway.
+  virtual void on_request_body_taken(size_t count) = 0;
+
+ protected:
+  ~ResponseListener() = default;
+};
+
+class OriginCall {
+ public:
+  OriginCall() = default;
+  OriginCall(const OriginCall&) = delete;
+  OriginCall& operator=(const OriginCall&) = delete;
+  OriginCall(OriginCall&&) = delete;
+  OriginCall& operator=(OriginCall&&) = delete;
+  virtual ~OriginCall() = default;
+
+  // For requests whose head says that a body comes. The bytes are copied; the caller is bounded by
+  // the credit that it gave.
+  virtual void write_body(Bytes bytes) = 0;
+  virtual void end_body(const FieldList& trailers) = 0;
+  // No on_response_body while paused, but for bytes that were already read.
+  virtual void pause_response() = 0;
+  virtual void resume_response() = 0;
+};
+
+class Origin {
+ public:
+  Origin() = default;
+  Origin(const Origin&) = delete;
+  Origin& operator=(const Origin&) = delete;
+  Origin(Origin&&) = delete;
+  Origin& operator=(Origin&&) = delete;
+  virtual ~Origin() = default;
+
+  // Never null. The head need not outlive the call; the listener must outlive the returned call.
+  [[nodiscard]] virtual std::unique_ptr<OriginCall> start(const RequestHead& head,
+                                                          ResponseListener& listener) = 0;
+};
+
+}  // namespace ptth

@@ -1,0 +1,17 @@
+# ptth_sanitizers: sanitizers, coverage and fuzzing as an INTERFACE target that every target of ours links.
+add_library(ptth_sanitizers INTERFACE)
+if(PTTH_SANITIZE)
+  target_compile_options(ptth_sanitizers INTERFACE
+    -fsanitize=${PTTH_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(ptth_sanitizers INTERFACE -fsanitize=${PTTH_SANITIZE})
+endif()
+if(PTTH_FUZZ)
+  target_compile_options(ptth_sanitizers INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(PTTH_COVERAGE)
+  target_compile_options(ptth_sanitizers INTERFACE --coverage)
+  target_link_options(ptth_sanitizers INTERFACE --coverage)
+endif()
+if(PTTH_LTO)
+  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+endif()

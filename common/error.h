@@ -1,0 +1,106 @@
+#pragma once
+
+// Operating errors are values. An Error is made where the fault happens, passed on unchanged,
+// logged once by whoever ends its journey, and mapped to a status, a reset code or an exit code in
+// exactly one place (agent/relay/verdict.h for exchanges, agent/link/link.h for links).
+
+#include "common/check.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace ptth {
+
+enum class ErrorKind {
+  kResolve,        // The name has no usable address.
+  kUnreachable,    // No connection could be made (refused, no route).
+  kTimeout,        // A deadline passed.
+  kClosed,         // The other side closed or reset an established connection.
+  kProtocol,       // The other side broke the rules of its protocol.
+  kCertificate,    // Its certificate could not be verified, or TLS failed.
+  kRefused,        // The other side refused our credentials.
+  kOverload,       // A limit of ours is reached; nothing was sent to the origin.
+  kDraining,       // We are leaving; nothing was sent to the origin.
+  kTooLarge,       // A message or a part of it is over its limit.
+  kBadRequest,     // The request breaks a rule that we enforce.
+  kMisdirected,    // The authority is not one that this agent serves.
+  kLoop,           // The request has passed this agent before.
+  kCancelled,      // The side that asked has gone away.
+  kConfiguration,  // A setting is wrong.
+  kInternal,       // Our own fault, or a resource of this host has run out.
+};
+
+enum class Side { kGateway, kOrigin, kLocal };
+
+struct Error {
+  ErrorKind kind = ErrorKind::kInternal;
+  Side side = Side::kLocal;
+  std::string detail;      // For people: what, where, how to mend it. Never a secret.
+  bool retryable = false;  // Nothing has reached the side that would have done the work.
+};
+
+[[nodiscard]] std::string_view to_string(ErrorKind kind);
+[[nodiscard]] std::string_view to_string(Side side);
+
+// Either a T or an Error.
+template <class T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+
+  [[nodiscard]] bool ok() const { return state_.index() == 0; }
+
+  explicit operator bool() const { return ok(); }
+
+  [[nodiscard]] T& value() & {
+    CHECK_INVARIANT(ok());
+    return *std::get_if<0>(&state_);
+  }
+
+  [[nodiscard]] const T& value() const& {
+    CHECK_INVARIANT(ok());
+    return *std::get_if<0>(&state_);
+  }
+
+  [[nodiscard]] T&& value() && {
+    CHECK_INVARIANT(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
+
+  [[nodiscard]] const Error& error() const {
+    CHECK_INVARIANT(!ok());
+    return *std::get_if<1>(&state_);
+  }
+
+ private:
+  std::variant<T, Error> state_;
+};
+
+template <>
+class [[nodiscard]] Result<void> {
+ public:
+  Result() = default;
+
+  Result(Error error) : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor)
+
+  [[nodiscard]] bool ok() const { return !error_.has_value(); }
+
+  explicit operator bool() const { return ok(); }
+
+  [[nodiscard]] const Error& error() const {
+    CHECK_INVARIANT(!ok());
+    return *error_;
+  }
+
+ private:
+  std::optional<Error> error_;
+};
+
+}  // namespace ptth

@@ -1,0 +1,159 @@
+#pragma once
+
+// The event loop of one thread: libuv for sockets, our own timers, end-of-turn work and safe
+// disposal. Everything that hangs on a Loop lives on its thread; only post() may be called from
+// others. Tests use ClockMode::kManual: time then moves by advance() only, and turn() runs what is
+// ready without waiting.
+
+#include "common/error.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include <uv.h>
+
+namespace ptth {
+
+using Milliseconds = std::chrono::milliseconds;
+
+class Loop;
+
+// Runs a function once after a delay. May be restarted and stopped at any time, also from its own
+// function; restarting it to a later time is cheap (no reordering), so that it can guard every step
+// of an exchange.
+class Timer {
+ public:
+  Timer(Loop& loop, std::function<void()> on_expired);
+  ~Timer();
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  Timer(Timer&&) = delete;
+  Timer& operator=(Timer&&) = delete;
+
+  void start(Milliseconds delay);
+  void stop();
+
+  [[nodiscard]] bool running() const { return deadline_ms_ != kNever; }
+
+ private:
+  friend class Loop;
+  static constexpr uint64_t kNever = UINT64_MAX;
+  static constexpr size_t kNotQueued = SIZE_MAX;
+
+  Loop& loop_;
+  std::function<void()> on_expired_;
+  uint64_t deadline_ms_ = kNever;
+  // Where the loop's heap has it: never later than deadline_ms_.
+  uint64_t queued_ms_ = 0;
+  size_t heap_index_ = kNotQueued;
+};
+
+// Work that is done once at the end of the loop turn in which schedule() was called, however often
+// it was called.
+class EndOfTurn {
+ public:
+  EndOfTurn(Loop& loop, std::function<void()> work);
+  ~EndOfTurn();
+  EndOfTurn(const EndOfTurn&) = delete;
+  EndOfTurn& operator=(const EndOfTurn&) = delete;
+  EndOfTurn(EndOfTurn&&) = delete;
+  EndOfTurn& operator=(EndOfTurn&&) = delete;
+
+  void schedule();
+  void cancel();
+
+ private:
+  friend class Loop;
+  Loop& loop_;
+  std::function<void()> work_;
+  EndOfTurn* previous_ = nullptr;
+  EndOfTurn* next_ = nullptr;
+  bool scheduled_ = false;
+};
+
+enum class ClockMode { kReal, kManual };
+
+class Loop {
+ public:
+  explicit Loop(ClockMode clock = ClockMode::kReal);
+  // Closes what is still open on the loop. Objects that use the loop must be gone before.
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+  Loop(Loop&&) = delete;
+  Loop& operator=(Loop&&) = delete;
+
+  // Runs until stop().
+  void run();
+  void stop();
+  // One turn without waiting: ready sockets, due timers, end-of-turn work.
+  void turn();
+  // One turn that waits for the next event, at most for so long (real time). For tests that use
+  // sockets.
+  void turn_waiting(Milliseconds at_most);
+  // kManual only: moves the clock, firing each timer at its own time, and runs end-of-turn work.
+  void advance(Milliseconds by);
+
+  // Monotonic; the time at which the current turn began.
+  [[nodiscard]] uint64_t now_ms() const;
+
+  // Destroys the object at the end of the turn: the way to let go of something from inside its own
+  // callback.
+  template <class T>
+  void retire(std::unique_ptr<T> object) {
+    if (!object) return;
+    retire_raw(object.release(), [](void* raw) { delete static_cast<T*>(raw); });
+  }
+
+  // Runs the function on the loop's thread. The only call that other threads may make.
+  void post(std::function<void()> work);
+
+  // Scratch memory for reads: one buffer per loop, valid during the read callback.
+  [[nodiscard]] uv_buf_t read_buffer() { return {read_buffer_.get(), kReadBufferSize}; }
+
+  static constexpr size_t kReadBufferSize = size_t{64} * 1024;
+
+  [[nodiscard]] uv_loop_t* uv() { return &uv_; }
+
+ private:
+  friend class Timer;
+  friend class EndOfTurn;
+
+  struct Retired {
+    void* object;
+    void (*destroy)(void*);
+  };
+
+  void retire_raw(void* object, void (*destroy)(void*));
+  void run_end_of_turn();
+  void run_posted();
+  void run_due_timers();
+  void arm_uv_timer();
+  void heap_push(Timer& timer);
+  void heap_remove(Timer& timer);
+  void sift_up(size_t index);
+  void sift_down(size_t index);
+  void heap_put(size_t index, Timer* timer);
+
+  ClockMode clock_;
+  uint64_t manual_now_ms_ = 1;
+  uv_loop_t uv_{};
+  uv_prepare_t end_of_turn_{};
+  uv_timer_t uv_timer_{};
+  uint64_t uv_timer_due_ms_ = UINT64_MAX;
+  uv_async_t wake_{};
+  std::vector<Timer*> timers_;
+  EndOfTurn* first_work_ = nullptr;
+  EndOfTurn* last_work_ = nullptr;
+  std::vector<Retired> retired_;
+  std::mutex posted_mutex_;
+  std::vector<std::function<void()>> posted_;
+  std::unique_ptr<char[]> read_buffer_;
+};
+
+}  // namespace ptth

@@ -1,0 +1,95 @@
+#pragma once
+
+// Counters, gauges and histograms of one process, exposed as OpenMetrics text (version 1.0.0). Used
+// on the loop's thread only. References returned here stay valid as long as the Metrics object.
+// Asking again for the same name and labels gives the same object. Names carry the prefix "ptth_"
+// and base units; labels are bounded sets (gateway names, verdicts), never request data.
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace ptth {
+
+class Counter {
+ public:
+  void add(uint64_t count = 1) { value_ += count; }
+
+  [[nodiscard]] uint64_t value() const { return value_; }
+
+ private:
+  uint64_t value_ = 0;
+};
+
+class Gauge {
+ public:
+  void set(double value) { value_ = value; }
+
+  void add(double value) { value_ += value; }
+
+  [[nodiscard]] double value() const { return value_; }
+
+ private:
+  double value_ = 0;
+};
+
+class Histogram {
+ public:
+  // Upper bounds in ascending order, without +Inf.
+  explicit Histogram(std::span<const double> bounds);
+  void observe(double value);
+
+  [[nodiscard]] std::span<const double> bounds() const { return bounds_; }
+
+  // One more than bounds: the last is +Inf. Not cumulative.
+  [[nodiscard]] std::span<const uint64_t> counts() const { return counts_; }
+
+  [[nodiscard]] double sum() const { return sum_; }
+
+ private:
+  std::vector<double> bounds_;
+  std::vector<uint64_t> counts_;
+  double sum_ = 0;
+};
+
+// Seconds from 0.5 ms to 60 s, for every latency histogram.
+[[nodiscard]] std::span<const double> latency_bounds();
+
+class Metrics {
+ public:
+  using Labels = std::vector<std::pair<std::string, std::string>>;
+
+  Metrics();
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+  Metrics(Metrics&&) = delete;
+  Metrics& operator=(Metrics&&) = delete;
+
+  // name without "_total"; exposition adds it.
+  Counter& counter(std::string_view name, std::string_view help, Labels labels = {});
+  Gauge& gauge(std::string_view name, std::string_view help, Labels labels = {});
+  Histogram& histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
+                       Labels labels = {});
+  // Called before each exposition, to refresh gauges that are read rather than kept.
+  void on_collect(std::function<void()> refresh);
+
+  [[nodiscard]] std::string expose();
+
+ private:
+  struct Family;
+  Family& family(std::string_view name, std::string_view help, int type);
+
+  std::deque<Family> families_;
+  std::vector<std::function<void()>> refreshers_;
+};
+
+}  // namespace ptth
