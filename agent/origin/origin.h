@@ -11,9 +11,11 @@
 #include "common/byte_stream.h"
 #include "common/error.h"
 #include "common/http_message.h"
+#include "common/loop.h"
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 namespace ptth {
 
@@ -51,6 +53,39 @@ class OriginCall {
   virtual void resume_response() = 0;
 };
 
+// Holds one place in the count of work that the origin has in hand. Whoever makes the origin work
+// keeps the slot until the origin is certainly done with it, also when the exchange was cancelled
+// before: open streams are not what limits an origin.
+class WorkSlot {
+ public:
+  WorkSlot() = default;
+
+  // Counts one more; the counter must outlive the slot.
+  explicit WorkSlot(uint32_t& in_use) : in_use_(&in_use) { ++in_use; }
+
+  WorkSlot(WorkSlot&& other) noexcept : in_use_(std::exchange(other.in_use_, nullptr)) {}
+
+  WorkSlot& operator=(WorkSlot&& other) noexcept {
+    if (this != &other) {
+      release();
+      in_use_ = std::exchange(other.in_use_, nullptr);
+    }
+    return *this;
+  }
+
+  WorkSlot(const WorkSlot&) = delete;
+  WorkSlot& operator=(const WorkSlot&) = delete;
+
+  ~WorkSlot() { release(); }
+
+  void release() {
+    if (in_use_ != nullptr) --*std::exchange(in_use_, nullptr);
+  }
+
+ private:
+  uint32_t* in_use_ = nullptr;
+};
+
 class Origin {
  public:
   Origin() = default;
@@ -60,9 +95,14 @@ class Origin {
   Origin& operator=(Origin&&) = delete;
   virtual ~Origin() = default;
 
-  // Never null. The head need not outlive the call; the listener must outlive the returned call.
+  // Never null. The head need not outlive start(); the listener must outlive the returned call.
   [[nodiscard]] virtual std::unique_ptr<OriginCall> start(const RequestHead& head,
-                                                          ResponseListener& listener) = 0;
+                                                          ResponseListener& listener,
+                                                          WorkSlot slot) = 0;
 };
+
+// A call that fails with that error at the end of the turn.
+[[nodiscard]] std::unique_ptr<OriginCall> make_failed_call(Loop& loop, ResponseListener& listener,
+                                                           Error error);
 
 }  // namespace ptth

@@ -8,6 +8,7 @@
 #include "common/byte_stream.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/token_bucket.h"
 
 #include <cstdint>
 #include <memory>
@@ -20,11 +21,6 @@ struct Budget;
 
 // Every limit of a session. Rates are token buckets: `burst` at once, refilled at `per_second`.
 struct SessionLimits {
-  struct Rate {
-    double burst;
-    double per_second;
-  };
-
   uint32_t header_list_bytes =
       64 * 1024;                 // names + values + 32 per field; beyond it 431. Advertised.
   uint32_t header_fields = 128;  // Beyond it 431.
