@@ -6,19 +6,27 @@
 // are escaped, long fields are cut.
 
 #include "common/error.h"
+#include "common/loop.h"
+#include "common/repeat_limiter.h"
+#include "common/secret.h"
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace ptth {
 
 enum class LogLevel { kTrace, kDebug, kInfo, kWarn, kError, kOff };
 enum class LogFormat { kJson, kHuman };
 
+// name is a constant of the code; values may come from the wire.
 struct LogField {
   using Value = std::variant<std::string_view, int64_t, uint64_t, double, bool>;
 
@@ -30,11 +38,15 @@ struct LogField {
   LogField(std::string_view field_name, const std::string& text)
       : name(field_name), value(std::string_view(text)) {}
 
-  LogField(std::string_view field_name, int number) : name(field_name), value(int64_t{number}) {}
+  LogField(std::string_view field_name, const Secret& /*secret*/)
+      : name(field_name), value(Secret::kMask) {}
 
-  LogField(std::string_view field_name, int64_t number) : name(field_name), value(number) {}
+  template <std::signed_integral Number>
+  LogField(std::string_view field_name, Number number) : name(field_name), value(int64_t{number}) {}
 
-  LogField(std::string_view field_name, uint64_t number) : name(field_name), value(number) {}
+  template <std::unsigned_integral Number>
+  LogField(std::string_view field_name, Number number)
+      : name(field_name), value(uint64_t{number}) {}
 
   LogField(std::string_view field_name, double number) : name(field_name), value(number) {}
 
@@ -43,6 +55,8 @@ struct LogField {
   std::string_view name;
   Value value;
 };
+
+class LogFormatter;
 
 class Log {
  public:
@@ -53,10 +67,11 @@ class Log {
     size_t buffered_bytes_max =
         1 << 20;  // Lines waiting for the writer; beyond it they are dropped and counted.
     size_t field_bytes_max = 2048;  // A longer value is cut and marked.
+    Milliseconds farewell{1'000};   // At the end a stuck destination is waited for so long.
   };
 
   explicit Log(const Options& options);
-  // Writes what is buffered, waiting for at most a second.
+  // Writes what is buffered, waiting for at most options.farewell.
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -85,15 +100,35 @@ class Log {
     if (enabled(LogLevel::kError)) write(LogLevel::kError, message, fields);
   }
 
-  // Lines lost since the start because the destination did not keep up.
+  // For what a gateway can cause over and over: a few lines per message and gateway, then one each
+  // few seconds with the number of those held back ("held_back"). message is a constant; gateway is
+  // a name from the configuration and becomes a field.
+  void warn_limited(std::string_view message, std::string_view gateway,
+                    std::initializer_list<LogField> fields = {});
+
+  // Lines lost since the start because the destination did not take them.
   [[nodiscard]] uint64_t dropped() const;
 
  private:
   class Writer;
+  void write_line(LogLevel level, std::string_view message, std::span<const LogField> fields);
+
+  struct Limiter {
+    std::string message;
+    std::string gateway;
+    RepeatLimiter repeats;
+  };
+
+  // Messages and gateways are bounded sets; should they be more one day, the rest shares one.
+  static constexpr size_t kLimitersMax = 256;
+  RepeatLimiter& limiter(std::string_view message, std::string_view gateway);
+
   LogLevel level_;
-  LogFormat format_;
-  size_t field_bytes_max_;
+  std::unique_ptr<LogFormatter> formatter_;
   std::unique_ptr<Writer> writer_;
+  std::vector<Limiter> limiters_;
+  RepeatLimiter other_repeats_;
+  std::vector<LogField> limited_fields_;
   std::string line_;  // Reused for formatting; the log is used on one thread.
 };
 

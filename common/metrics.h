@@ -1,16 +1,15 @@
 #pragma once
 
-// Counters, gauges and histograms of one process, exposed as OpenMetrics text (version 1.0.0). Used
-// on the loop's thread only. References returned here stay valid as long as the Metrics object.
-// Asking again for the same name and labels gives the same object. Names carry the prefix "ptth_"
-// and base units; labels are bounded sets (gateway names, verdicts), never request data.
+// Counters, gauges and histograms of one process, exposed as OpenMetrics text (version 1.0.0) or in
+// the older text format of Prometheus (0.0.4). Used on the loop's thread only. References returned
+// here stay valid as long as the Metrics object. Asking again for the same name and labels gives
+// the same object. Names carry the prefix "ptth_" and base units; labels are bounded sets (gateway
+// names, verdicts), never request data.
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <initializer_list>
-#include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,8 +62,13 @@ class Histogram {
 // Seconds from 0.5 ms to 60 s, for every latency histogram.
 [[nodiscard]] std::span<const double> latency_bounds();
 
+enum class Exposition { kOpenMetrics, kPrometheusText };
+
 class Metrics {
  public:
+  // Series of one name. More are counted in ptth_metrics_series_refused and not exposed.
+  static constexpr size_t kSeriesMax = 1000;
+
   using Labels = std::vector<std::pair<std::string, std::string>>;
 
   Metrics();
@@ -74,7 +78,8 @@ class Metrics {
   Metrics(Metrics&&) = delete;
   Metrics& operator=(Metrics&&) = delete;
 
-  // name without "_total"; exposition adds it.
+  // name without "_total"; exposition adds it. A name that ends in "_seconds" or "_bytes" gets that
+  // unit.
   Counter& counter(std::string_view name, std::string_view help, Labels labels = {});
   Gauge& gauge(std::string_view name, std::string_view help, Labels labels = {});
   Histogram& histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
@@ -82,14 +87,18 @@ class Metrics {
   // Called before each exposition, to refresh gauges that are read rather than kept.
   void on_collect(std::function<void()> refresh);
 
-  [[nodiscard]] std::string expose();
+  [[nodiscard]] std::string expose(Exposition exposition = Exposition::kOpenMetrics);
 
  private:
   struct Family;
-  Family& family(std::string_view name, std::string_view help, int type);
+  struct Series;
+  enum class Type { kCounter, kGauge, kHistogram };
+  Family& family(std::string_view name, std::string_view help, Type type);
+  Series& series(Family& family, Labels labels);
 
-  std::deque<Family> families_;
+  std::deque<Family> families_;  // In order of registration.
   std::vector<std::function<void()>> refreshers_;
+  Counter* refused_;
 };
 
 }  // namespace ptth
