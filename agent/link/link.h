@@ -3,6 +3,7 @@
 // Link: one connection slot to one gateway and its whole life: dial, TLS, reverse, serve, drain,
 // back off, for ever. It owns the stream and the session; it never touches another link.
 
+#include "agent/link/backoff.h"
 #include "agent/link/profile.h"
 #include "agent/origin/origin.h"
 #include "agent/relay/http2_session.h"
@@ -17,14 +18,6 @@
 #include <vector>
 
 namespace ptth {
-
-struct BackoffOptions {
-  Milliseconds min{500};     // --reconnect-min
-  Milliseconds max{30'000};  // --reconnect-max
-  Milliseconds healthy_after{
-      10'000};                      // Attached for so long: the next failure starts at min again.
-  Milliseconds refused_min{5'000};  // Credentials refused: no hurry.
-};
 
 struct GatewayOptions {
   std::string name;  // In logs and metrics; default: host:port of the url.

@@ -1,0 +1,59 @@
+#pragma once
+
+// HelloStream: what the profiles share that keep the connected stream as it is. It says its hello
+// on the stream beneath, then passes everything through; bytes that came behind the hello are the
+// first bytes of the session. set_listener(nullptr) before the hello is over abandons it.
+
+#include "agent/link/profile.h"
+#include "common/byte_queue.h"
+#include "common/byte_stream.h"
+#include "common/loop.h"
+
+#include <memory>
+
+namespace ptth {
+
+class HelloStream : public ByteStream, private ByteStream::Listener {
+ public:
+  void set_listener(ByteStream::Listener* listener) final;
+  void write(Bytes bytes) final;
+  [[nodiscard]] size_t unsent_bytes() const final;
+  void pause_reading() final;
+  void resume_reading() final;
+  void shutdown() final;
+
+ protected:
+  HelloStream(Loop& loop, std::unique_ptr<ByteStream> beneath, Profile::Listener& profile_listener);
+
+  // What the gateway sends until reversed() or not_reversed() is called.
+  virtual void on_hello_bytes(Bytes bytes) = 0;
+
+  // The hello is over; leftover is what followed it. To be called from the loop, as the last
+  // statement.
+  void reversed(Bytes leftover);
+  void not_reversed(const Error& error);
+
+  [[nodiscard]] ByteStream& beneath() { return *beneath_; }
+
+ private:
+  enum class State { kHello, kReversed, kFailed };
+
+  void on_bytes(Bytes bytes) final;
+  void on_end() final;
+  void on_failed(const Error& error) final;
+  void on_sent() final;
+  void deliver_leftover();
+
+  [[nodiscard]] bool holding() const { return !leftover_.empty() || end_behind_leftover_; }
+
+  std::unique_ptr<ByteStream> beneath_;
+  Profile::Listener& profile_listener_;
+  ByteStream::Listener* listener_ = nullptr;
+  State state_ = State::kHello;
+  ByteQueue leftover_;
+  bool paused_ = false;
+  bool end_behind_leftover_ = false;
+  EndOfTurn delivery_;
+};
+
+}  // namespace ptth
