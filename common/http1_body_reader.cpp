@@ -1,0 +1,225 @@
+#include "common/http1_body_reader.h"
+
+#include "common/http_rules.h"
+
+#include <algorithm>
+
+namespace ptth {
+
+namespace {
+
+constexpr unsigned kSizeDigitsMax = 16;
+
+int hexadecimal_digit(char byte) {
+  if (byte >= '0' && byte <= '9') return byte - '0';
+  const char lower = ascii_lower(byte);
+  if (lower >= 'a' && lower <= 'f') return lower - 'a' + 10;
+  return -1;
+}
+
+}  // namespace
+
+void Http1BodyReader::start_length(uint64_t length) {
+  trailers_.clear();
+  left_ = length;
+  state_ = length == 0 ? State::kEnd : State::kLength;
+}
+
+void Http1BodyReader::start_chunked(const Http1Limits& limits) {
+  trailers_.clear();
+  limits_ = limits;
+  extension_bytes_left_ = limits.chunk_extension_bytes;
+  state_ = State::kSizeFirst;
+}
+
+void Http1BodyReader::start_until_close() {
+  trailers_.clear();
+  state_ = State::kUntilClose;
+}
+
+Http1BodyReader::Status Http1BodyReader::next(Bytes& input) {
+  switch (state_) {
+    case State::kLength: {
+      const Status status = take(input, left_);
+      if (left_ == 0) state_ = State::kEnd;
+      return status;
+    }
+    case State::kUntilClose:
+      return take(input, UINT64_MAX);
+    case State::kEnd:
+      return Status::kEnd;
+    case State::kFault:
+      return Status::kFault;
+    case State::kSizeFirst:
+    case State::kSize:
+    case State::kExtension:
+    case State::kSizeLf:
+    case State::kData:
+    case State::kDataCr:
+    case State::kDataLf:
+    case State::kTrailers:
+      return next_chunked(input);
+  }
+  return Status::kFault;
+}
+
+Http1BodyReader::Status Http1BodyReader::take(Bytes& input, uint64_t count_max) {
+  if (input.empty()) return Status::kNeedMore;
+  const size_t count = static_cast<size_t>(std::min<uint64_t>(count_max, input.size()));
+  bytes_ = input.first(count);
+  input = input.subspan(count);
+  left_ -= count;
+  return Status::kBytes;
+}
+
+Http1BodyReader::Status Http1BodyReader::next_chunked(Bytes& input) {
+  size_t index = 0;
+  while (index < input.size() && state_ != State::kData && state_ != State::kTrailers &&
+         state_ != State::kFault) {
+    take_framing_byte(static_cast<char>(input[index++]));
+  }
+  input = input.subspan(index);
+  if (state_ == State::kFault) return Status::kFault;
+  if (state_ == State::kTrailers) return next_trailer(input);
+  if (state_ != State::kData) return Status::kNeedMore;
+  const Status status = take(input, left_);
+  if (left_ == 0) state_ = State::kDataCr;
+  return status;
+}
+
+void Http1BodyReader::take_framing_byte(char byte) {
+  switch (state_) {
+    case State::kSizeFirst:
+      left_ = 0;
+      size_digits_ = 0;
+      state_ = State::kSize;
+      [[fallthrough]];
+    case State::kSize:
+      take_size_byte(byte);
+      return;
+    case State::kExtension:
+      take_extension_byte(byte);
+      return;
+    case State::kSizeLf:
+      if (byte != '\n') return fail(Http1Fault::kChunkSize);
+      start_data_or_trailers();
+      return;
+    case State::kDataCr:
+      if (byte != '\r') return fail(Http1Fault::kChunkEnd);
+      state_ = State::kDataLf;
+      return;
+    case State::kDataLf:
+      if (byte != '\n') return fail(Http1Fault::kChunkEnd);
+      state_ = State::kSizeFirst;
+      return;
+    case State::kLength:
+    case State::kUntilClose:
+    case State::kData:
+    case State::kTrailers:
+    case State::kEnd:
+    case State::kFault:
+      return;
+  }
+}
+
+void Http1BodyReader::take_size_byte(char byte) {
+  const int digit = hexadecimal_digit(byte);
+  if (digit >= 0) {
+    if (++size_digits_ > kSizeDigitsMax) return fail(Http1Fault::kChunkSize);
+    left_ = left_ << 4 | static_cast<uint64_t>(digit);
+    return;
+  }
+  // A size that is no signed number is nobody's honest chunk.
+  if (size_digits_ == 0 || left_ > INT64_MAX) return fail(Http1Fault::kChunkSize);
+  if (byte == '\r') {
+    state_ = State::kSizeLf;
+  } else if (byte == ';') {
+    state_ = State::kExtension;
+    extension_ = Extension::kNameFirst;
+  } else {
+    fail(byte == '\n' ? Http1Fault::kBareLf : Http1Fault::kChunkSize);
+  }
+}
+
+// chunk-ext = *( ";" token [ "=" ( token / quoted-string ) ] ), read and ignored. We do not take
+// the whitespace that the grammar has for senders of old.
+void Http1BodyReader::take_extension_byte(char byte) {
+  const char* const bytes = &byte;
+  if (extension_bytes_left_ == 0) return fail(Http1Fault::kChunkExtension);
+  --extension_bytes_left_;
+  const bool token = lower_token_byte(byte) != 0;
+  switch (extension_) {
+    case Extension::kEscaped:
+      if (!is_field_value({bytes, 1})) break;
+      extension_ = Extension::kQuoted;
+      return;
+    case Extension::kQuoted:
+      if (!is_field_value({bytes, 1})) break;
+      if (byte == '"') extension_ = Extension::kDone;
+      if (byte == '\\') extension_ = Extension::kEscaped;
+      return;
+    case Extension::kNameFirst:
+      if (!token) break;
+      extension_ = Extension::kName;
+      return;
+    case Extension::kValueFirst:
+      if (!token && byte != '"') break;
+      extension_ = token ? Extension::kToken : Extension::kQuoted;
+      return;
+    case Extension::kName:
+    case Extension::kToken:
+    case Extension::kDone:
+      if (token && extension_ != Extension::kDone) return;
+      if (byte == '\r') {
+        state_ = State::kSizeLf;
+      } else if (byte == ';') {
+        extension_ = Extension::kNameFirst;
+      } else if (byte == '=' && extension_ == Extension::kName) {
+        extension_ = Extension::kValueFirst;
+      } else {
+        break;
+      }
+      return;
+  }
+  fail(byte == '\n' ? Http1Fault::kBareLf : Http1Fault::kChunkExtension);
+}
+
+void Http1BodyReader::start_data_or_trailers() {
+  if (left_ > 0) {
+    state_ = State::kData;
+    return;
+  }
+  lines_.start(limits_.head_bytes);
+  fields_.start(Http1Section::kTrailers, limits_.fields);
+  state_ = State::kTrailers;
+}
+
+Http1BodyReader::Status Http1BodyReader::next_trailer(Bytes& input) {
+  while (true) {
+    switch (lines_.next(input)) {
+      case Http1LineReader::Status::kNeedMore:
+        return Status::kNeedMore;
+      case Http1LineReader::Status::kFault:
+        fail(lines_.fault());
+        return Status::kFault;
+      case Http1LineReader::Status::kLine:
+        break;
+    }
+    if (lines_.line().empty()) {
+      state_ = State::kEnd;
+      return Status::kEnd;
+    }
+    const Http1Fault fault = fields_.add_line(lines_.line(), trailers_);
+    if (fault != Http1Fault::kNone) {
+      fail(fault);
+      return Status::kFault;
+    }
+  }
+}
+
+void Http1BodyReader::fail(Http1Fault fault) {
+  fault_ = fault;
+  state_ = State::kFault;
+}
+
+}  // namespace ptth
