@@ -3,8 +3,8 @@
 // A Network whose answers come from the test: it names the addresses, and lets each attempt to
 // connect succeed or fail.
 
-#include "agent/link/network.h"
 #include "common/loop.h"
+#include "common/network.h"
 
 #include <functional>
 #include <memory>

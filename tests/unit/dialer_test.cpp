@@ -1,4 +1,4 @@
-#include "agent/link/dialer.h"
+#include "common/dialer.h"
 
 #include "tests/support/fake_network.h"
 

@@ -3,7 +3,7 @@
 // Network: the outside world as a dialer sees it, so that tests can give addresses without DNS and
 // connections without sockets. One per loop, shared by its links.
 
-#include "agent/link/address.h"
+#include "common/address.h"
 #include "common/error.h"
 #include "common/loop.h"
 #include "common/tcp_stream.h"

@@ -1,4 +1,4 @@
-#include "agent/link/network.h"
+#include "common/network.h"
 
 #include <algorithm>
 #include <iterator>

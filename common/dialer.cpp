@@ -1,4 +1,4 @@
-#include "agent/link/dialer.h"
+#include "common/dialer.h"
 
 #include <algorithm>
 #include <utility>

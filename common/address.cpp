@@ -1,4 +1,4 @@
-#include "agent/link/address.h"
+#include "common/address.h"
 
 #include "common/check.h"
 

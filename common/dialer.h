@@ -4,10 +4,10 @@
 // addresses (RFC 8305): families take turns, each address gets a head start, the first that
 // connects wins.
 
-#include "agent/link/network.h"
 #include "common/byte_stream.h"
 #include "common/error.h"
 #include "common/loop.h"
+#include "common/network.h"
 
 #include <cstdint>
 #include <memory>
