@@ -117,7 +117,9 @@ FILES = {"128": 128, "1k": 1024, "10k": 10 * 1024, "100m": 100 * 1024**2, "sink"
 @contextlib.contextmanager
 def nginx(directory):
     """Yields the port of an nginx that serves FILES and swallows what is posted to /sink."""
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    if not program:
+        raise BenchError("nginx not found (scripts/dev setup)")
     www = directory / "www"
     www.mkdir()
     for name, size in FILES.items():
