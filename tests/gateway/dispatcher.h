@@ -1,0 +1,85 @@
+#pragma once
+
+// Chooses a worker for each request: the least loaded one that is attached and has room; else the
+// request waits, with a bound on number and time. Owns the workers. Between user sessions, which
+// see an Origin, and WorkerSessions.
+
+#include "agent/origin/origin.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "tests/gateway/exchange.h"
+#include "tests/gateway/faults.h"
+#include "tests/gateway/worker_session.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace ptth::dev {
+
+class Dispatcher final : public Origin, private Exchange::Queue, private WorkerSession::Listener {
+ public:
+  struct Options {
+    RetryOptions retry;
+    size_t queue_length_max = 1000;
+    FaultOptions faults;
+  };
+
+  Dispatcher(Loop& loop, Log& log, Options options);
+  ~Dispatcher() override;
+
+  // The slot is let go of at once: what limits a gateway is its workers' MAX_CONCURRENT_STREAMS.
+  [[nodiscard]] std::unique_ptr<OriginCall> start(const RequestHead& head,
+                                                  ResponseListener& listener,
+                                                  WorkSlot slot) override;
+
+  // A worker has dialled, and TLS, if any, is done. number and faults of the options are filled in
+  // here.
+  void add_worker(std::unique_ptr<ByteStream> stream, WorkerSession::Options options);
+  // GOAWAY to every worker, also to those that come later; each is closed when its last request has
+  // finished. empty is called from the loop when no worker is left.
+  void leave(std::function<void()> empty);
+
+  [[nodiscard]] size_t workers_attached() const;
+
+ private:
+  struct Worker {
+    std::unique_ptr<WorkerSession> session;
+    uint64_t last_chosen = 0;
+    uint64_t requests = 0;
+  };
+
+  // Exchange::Queue
+  bool enter(Exchange& exchange) override;
+  void remove(Exchange& exchange) override;
+  std::string_view reason_to_wait() const override;
+  void look_again() override;
+
+  // WorkerSession::Listener
+  void on_worker_attached(WorkerSession& worker) override;
+  void on_worker_room(WorkerSession& worker) override;
+  void on_worker_leaving(WorkerSession& worker) override;
+  void on_worker_ended(WorkerSession& worker, const Error& error) override;
+
+  void send_waiting();
+  Worker* choose(const Exchange& exchange);
+  [[nodiscard]] bool any_room() const;
+
+  Loop& loop_;
+  Log& log_;
+  Options options_;
+  std::vector<Worker> workers_;
+  std::deque<Exchange*> queue_;
+  uint64_t requests_ = 0;
+  uint64_t connections_ = 0;
+  uint64_t choices_ = 0;
+  bool leaving_ = false;
+  std::function<void()> empty_;
+  EndOfTurn send_waiting_;
+};
+
+}  // namespace ptth::dev
