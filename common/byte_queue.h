@@ -9,18 +9,42 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
-#include <vector>
+#include <utility>
 
 namespace ptth {
 
 class ByteQueue {
  public:
+  ByteQueue() = default;
+  ~ByteQueue() = default;
+  ByteQueue(const ByteQueue&) = delete;
+  ByteQueue& operator=(const ByteQueue&) = delete;
+
+  // The content stays where it is in memory; the other queue is empty and without memory after it.
+  ByteQueue(ByteQueue&& other) noexcept
+      : memory_(std::move(other.memory_)),
+        capacity_(std::exchange(other.capacity_, 0)),
+        begin_(std::exchange(other.begin_, 0)),
+        end_(std::exchange(other.end_, 0)) {}
+
+  ByteQueue& operator=(ByteQueue&& other) noexcept {
+    memory_ = std::move(other.memory_);
+    capacity_ = std::exchange(other.capacity_, 0);
+    begin_ = std::exchange(other.begin_, 0);
+    end_ = std::exchange(other.end_, 0);
+    return *this;
+  }
+
   [[nodiscard]] size_t size() const { return end_ - begin_; }
+
+  // Bytes of memory held.
+  [[nodiscard]] size_t capacity() const { return capacity_; }
 
   [[nodiscard]] bool empty() const { return begin_ == end_; }
 
-  [[nodiscard]] std::span<const uint8_t> front() const { return {memory_.data() + begin_, size()}; }
+  [[nodiscard]] std::span<const uint8_t> front() const { return {memory_.get() + begin_, size()}; }
 
   void append(std::span<const uint8_t> bytes) {
     if (bytes.empty()) return;
@@ -30,12 +54,13 @@ class ByteQueue {
 
   // Room for count bytes at the back; they become content with commit().
   [[nodiscard]] uint8_t* grow(size_t count) {
-    if (memory_.size() - end_ < count) make_room(count);
-    return memory_.data() + end_;
+    if (capacity_ - end_ < count) make_room(count);
+    return memory_.get() + end_;
   }
 
   void commit(size_t count) { end_ += count; }
 
+  // Never moves what remains.
   void consume(size_t count) {
     CHECK_INVARIANT(count <= size());
     begin_ += count;
@@ -44,34 +69,37 @@ class ByteQueue {
 
   void clear() { begin_ = end_ = 0; }
 
-  // Gives memory above the limit back when the queue is empty, so that one burst does not stay for
-  // ever.
+  // Gives the memory back when the queue is empty and holds more than the limit, so that one burst
+  // does not stay for ever.
   void shrink(size_t keep) {
-    if (empty() && memory_.size() > keep) {
-      memory_.resize(keep);
-      memory_.shrink_to_fit();
-      begin_ = end_ = 0;
+    if (empty() && capacity_ > keep) {
+      memory_.reset();
+      capacity_ = 0;
     }
   }
 
  private:
+  static constexpr size_t kCapacityMin = 256;
+
   void make_room(size_t count) {
     const size_t content = size();
-    if (begin_ > 0 && begin_ >= content && memory_.size() - content >= count) {
-      std::memmove(memory_.data(), memory_.data() + begin_, content);
+    if (begin_ > 0 && begin_ >= content && capacity_ - content >= count) {
+      std::memmove(memory_.get(), memory_.get() + begin_, content);
     } else {
-      size_t capacity = memory_.size() < 256 ? 256 : memory_.size();
+      size_t capacity = capacity_ < kCapacityMin ? kCapacityMin : capacity_;
       while (capacity - content < count)
         capacity *= 2;
-      std::vector<uint8_t> larger(capacity);
-      if (content > 0) std::memcpy(larger.data(), memory_.data() + begin_, content);
-      memory_.swap(larger);
+      auto larger = std::make_unique_for_overwrite<uint8_t[]>(capacity);
+      if (content > 0) std::memcpy(larger.get(), memory_.get() + begin_, content);
+      memory_ = std::move(larger);
+      capacity_ = capacity;
     }
     begin_ = 0;
     end_ = content;
   }
 
-  std::vector<uint8_t> memory_;
+  std::unique_ptr<uint8_t[]> memory_;
+  size_t capacity_ = 0;
   size_t begin_ = 0;
   size_t end_ = 0;
 };

@@ -131,6 +131,19 @@ uint64_t Loop::now_ms() const {
   return clock_ == ClockMode::kManual ? manual_now_ms_ : uv_now(&uv_);
 }
 
+ByteQueue Loop::take_queue() {
+  if (spare_queues_.empty()) return {};
+  ByteQueue queue = std::move(spare_queues_.back());
+  spare_queues_.pop_back();
+  return queue;
+}
+
+void Loop::give_queue(ByteQueue queue) {
+  CHECK_INVARIANT(queue.empty());
+  if (queue.capacity() == 0 || queue.capacity() > kSpareQueueBytesMax) return;
+  if (spare_queues_.size() < kSpareQueuesMax) spare_queues_.push_back(std::move(queue));
+}
+
 void Loop::retire_raw(void* object, void (*destroy)(void*)) {
   retired_.push_back({object, destroy});
 }
@@ -148,6 +161,7 @@ void Loop::run_end_of_turn() {
     for (const Retired& entry : retired)
       entry.destroy(entry.object);
   }
+  ++turn_number_;
 }
 
 void Loop::post(std::function<void()> work) {

@@ -5,6 +5,7 @@
 // others. Tests use ClockMode::kManual: time then moves by advance() only, and turn() runs what is
 // ready without waiting.
 
+#include "common/byte_queue.h"
 #include "common/error.h"
 
 #include <chrono>
@@ -118,11 +119,23 @@ class Loop {
 
   static constexpr size_t kReadBufferSize = size_t{64} * 1024;
 
+  // Memory for bytes that wait for the end of the turn: an empty queue that may have memory
+  // already, given back when it is empty again. A connection without such bytes then holds none.
+  [[nodiscard]] ByteQueue take_queue();
+  void give_queue(ByteQueue queue);
+
+  // Grows with every turn: lets work that feeds itself notice that the turn has not ended.
+  [[nodiscard]] uint64_t turn_number() const { return turn_number_; }
+
   [[nodiscard]] uv_loop_t* uv() { return &uv_; }
 
  private:
   friend class Timer;
   friend class EndOfTurn;
+
+  // What give_queue keeps at most: so many queues, none with more memory than this.
+  static constexpr size_t kSpareQueuesMax = 32;
+  static constexpr size_t kSpareQueueBytesMax = size_t{512} * 1024;
 
   struct Retired {
     void* object;
@@ -151,6 +164,8 @@ class Loop {
   EndOfTurn* first_work_ = nullptr;
   EndOfTurn* last_work_ = nullptr;
   std::vector<Retired> retired_;
+  std::vector<ByteQueue> spare_queues_;
+  uint64_t turn_number_ = 0;
   std::mutex posted_mutex_;
   std::vector<std::function<void()>> posted_;
   std::unique_ptr<char[]> read_buffer_;

@@ -1,0 +1,442 @@
+#include "common/tcp_stream.h"
+#include "tests/support/recording_listener.h"
+#include "tests/support/run_until.h"
+#include "tests/support/sockets.h"
+#include "tests/support/temp_dir.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <netinet/in.h>
+#include <optional>
+#include <string>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+using ptth::Bytes;
+using ptth::ByteStream;
+using ptth::ConnectAttempt;
+using ptth::Error;
+using ptth::ErrorKind;
+using ptth::Listener;
+using ptth::Loop;
+using ptth::Milliseconds;
+using ptth::Result;
+using ptth::Side;
+using ptth::Timer;
+using ptth::test::as_bytes;
+using ptth::test::loopback_address;
+using ptth::test::RecordingListener;
+using ptth::test::run_until;
+using ptth::test::SocketPair;
+using ptth::test::tcp_pair;
+using ptth::test::TempDir;
+using ptth::test::unix_pair;
+
+namespace {
+
+using Outcome = std::optional<Result<std::unique_ptr<ByteStream>>>;
+
+std::unique_ptr<ConnectAttempt> connect_tcp(Loop& loop, int port, Outcome& outcome) {
+  const sockaddr_in address = loopback_address(port);
+  ConnectAttempt::Options options;
+  options.peer = Side::kOrigin;
+  options.user_timeout = Milliseconds(5000);
+  return ConnectAttempt::tcp(
+      loop, reinterpret_cast<const sockaddr&>(address), options,
+      [&outcome](Result<std::unique_ptr<ByteStream>> result) { outcome = std::move(result); });
+}
+
+std::unique_ptr<ConnectAttempt> connect_unix(Loop& loop, const std::string& path,
+                                             Outcome& outcome) {
+  ConnectAttempt::Options options;
+  options.peer = Side::kOrigin;
+  return ConnectAttempt::unix_socket(
+      loop, path, options,
+      [&outcome](Result<std::unique_ptr<ByteStream>> result) { outcome = std::move(result); });
+}
+
+int port_where_nobody_listens(Loop& loop) {
+  auto listener = Listener::listen(loop, "127.0.0.1:0", [](std::unique_ptr<ByteStream>) {});
+  REQUIRE(listener.ok());
+  return listener.value()->port();
+}
+
+// Sends back what it receives, and stops reading while too much of it is unsent.
+class Echo final : public ByteStream::Listener {
+ public:
+  static constexpr size_t kUnsentMax = size_t{256} * 1024;
+
+  explicit Echo(ByteStream& stream) : stream_(stream) { stream_.set_listener(this); }
+
+  void on_bytes(Bytes bytes) override {
+    stream_.write(bytes);
+    unsent_max = std::max(unsent_max, stream_.unsent_bytes());
+    if (stream_.unsent_bytes() >= kUnsentMax) stream_.pause_reading();
+  }
+
+  void on_end() override { stream_.shutdown(); }
+
+  void on_failed(const Error& error) override { FAIL(error.detail); }
+
+  void on_sent() override {
+    if (stream_.unsent_bytes() < kUnsentMax / 2) stream_.resume_reading();
+  }
+
+  size_t unsent_max = 0;
+
+ private:
+  ByteStream& stream_;
+};
+
+// Writes a known sequence as fast as the bound on unsent bytes allows, then ends; reads it back and
+// pauses in between.
+class Sequence final : public ByteStream::Listener {
+ public:
+  static constexpr size_t kBytes = size_t{50} * 1024 * 1024;
+  static constexpr size_t kUnsentMax = size_t{1024} * 1024;
+
+  explicit Sequence(ByteStream& stream) : stream_(stream) {
+    stream_.set_listener(this);
+    write_more();
+  }
+
+  void on_bytes(Bytes bytes) override {
+    CHECK_FALSE(paused);
+    for (const uint8_t byte : bytes)
+      wrong += byte != value_at(received++) ? 1 : 0;
+    if (received / kPauseEvery != (received - bytes.size()) / kPauseEvery) {
+      paused = true;
+      stream_.pause_reading();
+    }
+  }
+
+  void on_end() override { ended = true; }
+
+  void on_failed(const Error& error) override { FAIL(error.detail); }
+
+  void on_sent() override { write_more(); }
+
+  void resume() {
+    paused = false;
+    stream_.resume_reading();
+  }
+
+  size_t received = 0;
+  size_t wrong = 0;
+  size_t written = 0;
+  bool paused = false;
+  bool ended = false;
+
+ private:
+  static constexpr size_t kPauseEvery = kBytes / 20;
+
+  static uint8_t value_at(size_t position) {
+    return static_cast<uint8_t>((position * 2654435761U) >> 16);
+  }
+
+  void write_more() {
+    std::vector<uint8_t> block;
+    while (written < kBytes && stream_.unsent_bytes() < kUnsentMax) {
+      block.resize(std::min<size_t>(kBytes - written, 70'000));
+      for (uint8_t& byte : block)
+        byte = value_at(written++);
+      stream_.write(block);
+      if (written == kBytes) stream_.shutdown();
+    }
+  }
+
+  ByteStream& stream_;
+};
+
+void check_echo(Loop& loop, SocketPair pair) {
+  Echo echo(*pair.accepted);
+  Sequence sequence(*pair.connected);
+  // While the reader is paused everything stands still, with no more than the bounds in memory.
+  while (!sequence.ended) {
+    REQUIRE(run_until(loop, [&] { return sequence.paused || sequence.ended; }));
+    if (!sequence.paused) break;
+    for (int turn = 0; turn < 20; ++turn)
+      loop.turn();
+    CHECK(pair.connected->unsent_bytes() < Sequence::kUnsentMax + 70'000);
+    sequence.resume();
+  }
+  CHECK(sequence.received == Sequence::kBytes);
+  CHECK(sequence.wrong == 0);
+  CHECK(echo.unsent_max < Echo::kUnsentMax + Loop::kReadBufferSize);
+}
+
+}  // namespace
+
+TEST_CASE("a refused connection says who refused, and may be tried again") {
+  Loop loop;
+  const int port = port_where_nobody_listens(loop);
+  Outcome outcome;
+  const auto attempt = connect_tcp(loop, port, outcome);
+  CHECK_FALSE(outcome.has_value());
+  REQUIRE(run_until(loop, [&] { return outcome.has_value(); }));
+  REQUIRE_FALSE(outcome->ok());
+  const Error& error = outcome->error();
+  CHECK(error.detail == "connection refused by 127.0.0.1:" + std::to_string(port));
+  CHECK(error.kind == ErrorKind::kUnreachable);
+  CHECK(error.side == Side::kOrigin);
+  CHECK(error.retryable);
+}
+
+TEST_CASE("a Unix socket that is not there or has too long a path is an error from the loop") {
+  Loop loop;
+  const TempDir dir;
+  Outcome outcome;
+  SUBCASE("not there") {
+    const auto attempt = connect_unix(loop, dir.file("none"), outcome);
+    CHECK_FALSE(outcome.has_value());
+    REQUIRE(run_until(loop, [&] { return outcome.has_value(); }));
+    REQUIRE_FALSE(outcome->ok());
+    CHECK(outcome->error().kind == ErrorKind::kUnreachable);
+    CHECK(outcome->error().detail == "there is no socket at unix:" + dir.file("none"));
+  }
+  SUBCASE("path too long") {
+    const auto attempt = connect_unix(loop, dir.file(std::string(108, 'x')), outcome);
+    CHECK_FALSE(outcome.has_value());
+    REQUIRE(run_until(loop, [&] { return outcome.has_value(); }));
+    REQUIRE_FALSE(outcome->ok());
+    CHECK(outcome->error().kind == ErrorKind::kConfiguration);
+  }
+  SUBCASE("nobody listens any more") {
+    const std::string path = dir.file("left");
+    { const SocketPair pair = unix_pair(loop, path); }
+    CHECK_FALSE(std::filesystem::exists(path));
+  }
+}
+
+TEST_CASE("a destroyed connection attempt is silent") {
+  Loop loop;
+  bool accepted = false;
+  auto listener =
+      Listener::listen(loop, "127.0.0.1:0", [&](std::unique_ptr<ByteStream>) { accepted = true; });
+  REQUIRE(listener.ok());
+  Outcome outcome;
+  connect_tcp(loop, listener.value()->port(), outcome).reset();
+  connect_unix(loop, "/nonexistent/socket", outcome).reset();
+  Outcome second;
+  const auto attempt = connect_tcp(loop, listener.value()->port(), second);
+  REQUIRE(run_until(loop, [&] { return second.has_value() && accepted; }));
+  CHECK(second->ok());
+  CHECK_FALSE(outcome.has_value());
+}
+
+TEST_CASE("50 MiB come back unchanged over TCP through bounded buffers and a pausing reader") {
+  Loop loop;
+  check_echo(loop, tcp_pair(loop));
+}
+
+TEST_CASE("50 MiB come back unchanged over a Unix socket") {
+  Loop loop;
+  const TempDir dir;
+  check_echo(loop, unix_pair(loop, dir.file("s")));
+}
+
+TEST_CASE("the direction that was not shut down stays open") {
+  Loop loop;
+  SocketPair pair = tcp_pair(loop);
+  RecordingListener client;
+  RecordingListener server;
+  pair.connected->set_listener(&client);
+  pair.accepted->set_listener(&server);
+  pair.connected->write(as_bytes("question"));
+  pair.connected->shutdown();
+  pair.connected->write(as_bytes("after the end"));
+  REQUIRE(run_until(loop, [&] { return server.ends == 1; }));
+  CHECK(server.received == "question");
+  pair.accepted->write(as_bytes("answer"));
+  pair.accepted->shutdown();
+  REQUIRE(run_until(loop, [&] { return client.ends == 1; }));
+  CHECK(client.received == "answer");
+  CHECK_FALSE(client.failure.has_value());
+  CHECK_FALSE(server.failure.has_value());
+}
+
+TEST_CASE("a shutdown waits for the bytes that the kernel has not taken yet") {
+  Loop loop;
+  SocketPair pair = tcp_pair(loop);
+  RecordingListener server;
+  const std::string block(size_t{16} * 1024 * 1024, 'b');
+  pair.connected->write(as_bytes(block));
+  pair.connected->shutdown();
+  loop.turn();
+  REQUIRE(pair.connected->unsent_bytes() > 0);
+  pair.accepted->set_listener(&server);
+  REQUIRE(run_until(loop, [&] { return server.ends == 1; }));
+  CHECK(server.received == block);
+  CHECK(pair.connected->unsent_bytes() == 0);
+}
+
+TEST_CASE("a stream that is destroyed with writes pending closes at once and is silent") {
+  Loop loop;
+  SocketPair pair = tcp_pair(loop);
+  RecordingListener client;
+  RecordingListener server;
+  pair.connected->set_listener(&client);
+  pair.accepted->set_listener(&server);
+  pair.accepted->pause_reading();
+  const std::string block(size_t{16} * 1024 * 1024, 'b');
+  pair.connected->write(as_bytes(block));
+  loop.turn();
+  REQUIRE(pair.connected->unsent_bytes() > 0);
+  pair.connected->write(as_bytes("more"));
+  const int sent_before = client.sent;
+  pair.connected.reset();
+  pair.accepted->resume_reading();
+  REQUIRE(run_until(loop, [&] { return server.ends == 1 || server.failure.has_value(); }));
+  CHECK(server.received.size() < block.size());
+  CHECK(client.sent == sent_before);
+  CHECK(client.ends == 0);
+  CHECK_FALSE(client.failure.has_value());
+}
+
+TEST_CASE("nothing is read while there is no listener, and a new listener gets what follows") {
+  Loop loop;
+  SocketPair pair = tcp_pair(loop);
+  pair.connected->write(as_bytes("early"));
+  for (int turn = 0; turn < 20; ++turn)
+    loop.turn();
+  RecordingListener first;
+  RecordingListener second;
+  pair.accepted->set_listener(&first);
+  REQUIRE(run_until(loop, [&] { return first.received == "early"; }));
+  pair.accepted->set_listener(&second);
+  pair.connected->write(as_bytes("late"));
+  REQUIRE(run_until(loop, [&] { return second.received == "late"; }));
+  CHECK(first.received == "early");
+}
+
+TEST_CASE("what the other side answered before it closed arrives before the failed write") {
+  Loop loop;
+  SocketPair pair = tcp_pair(loop);
+  RecordingListener client;
+  pair.accepted->write(as_bytes("413"));
+  loop.turn();
+  pair.connected->write(as_bytes("unread"));
+  loop.turn();
+  pair.accepted.reset();
+  loop.turn();
+  // The reset has arrived: this write fails.
+  pair.connected->write(as_bytes("more of the upload"));
+  loop.turn();
+  pair.connected->set_listener(&client);
+  REQUIRE(run_until(loop, [&] { return client.failure.has_value(); }));
+  CHECK(client.received == "413");
+  CHECK(client.failure->kind == ErrorKind::kClosed);
+  CHECK(pair.connected->unsent_bytes() == 0);
+}
+
+TEST_CASE("a writer that always has more does not keep the loop in one turn") {
+  Loop loop;
+  SocketPair pair = tcp_pair(loop);
+
+  class Insatiable final : public ByteStream::Listener {
+   public:
+    explicit Insatiable(ByteStream& stream) : stream_(stream) {}
+
+    void on_bytes(Bytes) override {}
+
+    void on_end() override {}
+
+    void on_failed(const Error&) override {}
+
+    void on_sent() override {
+      ++sent;
+      if (sent < 10'000) stream_.write(as_bytes("x"));
+    }
+
+    int sent = 0;
+
+   private:
+    ByteStream& stream_;
+  };
+
+  Insatiable writer(*pair.connected);
+  pair.connected->set_listener(&writer);
+  pair.connected->write(as_bytes("x"));
+  loop.turn();
+  CHECK(writer.sent > 0);
+  CHECK(writer.sent < 100);
+  const int before = writer.sent;
+  REQUIRE(run_until(loop, [&] { return writer.sent > before + 20; }));
+}
+
+TEST_CASE("a listener without descriptors pauses, does not spin, and goes on when there are some") {
+  constexpr int kClients = 5;
+  Loop loop;
+  std::vector<std::unique_ptr<ByteStream>> accepted;
+  auto listener = Listener::listen(loop, "127.0.0.1:0", [&](std::unique_ptr<ByteStream> stream) {
+    accepted.push_back(std::move(stream));
+  });
+  REQUIRE(listener.ok());
+  const sockaddr_in address = loopback_address(listener.value()->port());
+  std::vector<int> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::connect(clients.back(), reinterpret_cast<const sockaddr*>(&address),
+                      sizeof address) == 0);
+  }
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(clients.back()) + 1;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  bool waited = false;
+  Timer wait(loop, [&] { waited = true; });
+  wait.start(Milliseconds(350));
+  const uint64_t turns_before = loop.turn_number();
+  CHECK(run_until(loop, [&] { return waited; }));
+  const uint64_t turns = loop.turn_number() - turns_before;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(accepted.empty());
+  // 350 ms in waits of up to 20 ms; a spinning loop makes many thousands.
+  CHECK(turns < 200);
+  CHECK(run_until(loop, [&] { return accepted.size() == kClients; }));
+  for (const int client : clients)
+    ::close(client);
+}
+
+TEST_CASE("a listener says what is wrong with its address") {
+  Loop loop;
+  const auto ignore = [](std::unique_ptr<ByteStream>) {};
+  const auto error_of = [&](const std::string& address) {
+    const auto listener = Listener::listen(loop, address, ignore);
+    return listener.ok() ? std::string() : listener.error().detail;
+  };
+  CHECK(error_of("127.0.0.1") == "cannot listen on 127.0.0.1: no port, as in 127.0.0.1:9000");
+  CHECK(error_of("127.0.0.1:66000").find("not a number") != std::string::npos);
+  CHECK(error_of("example.com:80").find("not an IP address") != std::string::npos);
+  CHECK(error_of("unix:" + std::string(200, 'x')).find("at most") == std::string::npos);
+  CHECK(error_of("unix:" + std::string(200, 'x')).find("bytes") != std::string::npos);
+  CHECK(error_of(":0").empty());
+  CHECK(error_of("127.0.0.1:0").empty());
+}
+
+TEST_CASE("a Unix listener replaces a socket that a dead process left, not one in use") {
+  Loop loop;
+  const TempDir dir;
+  const std::string path = dir.file("admin.sock");
+  const auto ignore = [](std::unique_ptr<ByteStream>) {};
+  {
+    auto first = Listener::listen(loop, "unix:" + path, ignore);
+    REQUIRE(first.ok());
+    CHECK(first.value()->port() == 0);
+    const auto second = Listener::listen(loop, "unix:" + path, ignore);
+    REQUIRE_FALSE(second.ok());
+    CHECK(second.error().detail ==
+          "cannot listen on unix:" + path + ": another process listens there");
+    // The file outlives its socket, as after a kill -9.
+    std::filesystem::rename(path, path + ".kept");
+  }
+  std::filesystem::rename(path + ".kept", path);
+  CHECK(Listener::listen(loop, "unix:" + path, ignore).ok());
+}
