@@ -26,6 +26,8 @@ std::string_view to_string(ErrorKind kind) {
       return "too_large";
     case ErrorKind::kBadRequest:
       return "bad_request";
+    case ErrorKind::kNotAllowed:
+      return "not_allowed";
     case ErrorKind::kMisdirected:
       return "misdirected";
     case ErrorKind::kLoop:

@@ -26,6 +26,7 @@ enum class ErrorKind {
   kDraining,       // We are leaving; nothing was sent to the origin.
   kTooLarge,       // A message or a part of it is over its limit.
   kBadRequest,     // The request breaks a rule that we enforce.
+  kNotAllowed,     // The method is one that we do not relay.
   kMisdirected,    // The authority is not one that this agent serves.
   kLoop,           // The request has passed this agent before.
   kCancelled,      // The side that asked has gone away.

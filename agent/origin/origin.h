@@ -3,6 +3,9 @@
 // Origin: who answers requests. An Origin that wraps an Origin adds behaviour (admission, routing)
 // that the relay need not know.
 //
+// Heads and trailers of answers carry no fields that are for one connection only: each kind of
+// origin leaves them out.
+//
 // Contract: the listener is never called from inside start() or a method of the call; exactly one
 // of on_response_end and on_response_failed comes, and nothing after it; bytes and heads are valid
 // for that call only. Destroying the call cancels it and silences it. A call is never destroyed
@@ -95,7 +98,7 @@ class Origin {
   Origin& operator=(Origin&&) = delete;
   virtual ~Origin() = default;
 
-  // Never null. The head need not outlive start(); the listener must outlive the returned call.
+  // Never null. The head and the listener must outlive the returned call.
   [[nodiscard]] virtual std::unique_ptr<OriginCall> start(const RequestHead& head,
                                                           ResponseListener& listener,
                                                           WorkSlot slot) = 0;

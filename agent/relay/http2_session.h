@@ -5,6 +5,7 @@
 // stream, which its link owns.
 
 #include "agent/origin/origin.h"
+#include "agent/relay/request_reader.h"
 #include "common/byte_stream.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -45,6 +46,16 @@ struct SessionLimits {
   Milliseconds ping_timeout{4'000};       // Silence after we asked: the link is dead.
 };
 
+// How a gateway learns that we leave.
+enum class DrainStyle {
+  kAnnounce,  // GOAWAY(2^31-1), a round trip, then GOAWAY(last id) and the end (RFC 9113
+              // section 6.8).
+  // HAProxy answers 503 to the request that meets an announcement on an idle link (haproxy.md):
+  // refuse each new stream instead, in the way that is retried elsewhere, until nothing is in
+  // flight; then GOAWAY and the end at once.
+  kRefuseQuietly,
+};
+
 class Http2Session {
  public:
   class Listener {
@@ -66,6 +77,8 @@ class Http2Session {
     std::string gateway;  // Its name in logs and metrics; outlives the session by being copied.
     uint64_t link_id = 0;
     uint32_t capacity = 100;  // MAX_CONCURRENT_STREAMS.
+    RequestRules rules;
+    DrainStyle drain_style = DrainStyle::kAnnounce;
     // HAProxy ignores the limit in the first SETTINGS (haproxy.md): send it in a second one, right
     // after attaching.
     bool capacity_in_second_settings = false;

@@ -90,6 +90,9 @@ Refusal refusal_for(const Error& error) {
     case ErrorKind::kBadRequest:
       return {Verdict::kBadRequest, 400, kCancel, "http_request_error",
               "The request is not valid."};
+    case ErrorKind::kNotAllowed:
+      return {Verdict::kBadRequest, 501, kCancel, "http_request_denied",
+              "This worker does not relay that method."};
     case ErrorKind::kTooLarge:
       return {Verdict::kRequestTooLarge, 431, kCancel, "http_request_error",
               "The request's fields are over a limit."};
