@@ -125,8 +125,7 @@ class LineBuffer {
     batch_.swap(pending_);
     if (lost_ > 0) {
       const std::array<LogField, 1> fields = {LogField("lines", lost_)};
-      formatter_.format(loss_line_, wall_clock(), LogLevel::kWarn, "log lines lost", fields);
-      batch_ += loss_line_;
+      batch_ += formatter_.format(wall_clock(), LogLevel::kWarn, "log lines lost", fields);
       lost_ = 0;
     }
     in_flight_bytes_ = batch_.size();
@@ -176,7 +175,6 @@ class LineBuffer {
 
   // Only the writer thread uses these.
   std::string batch_;
-  std::string loss_line_;
   LogFormatter formatter_;
 };
 
@@ -263,8 +261,7 @@ uint64_t Log::dropped() const {
 }
 
 void Log::write_line(LogLevel level, std::string_view message, std::span<const LogField> fields) {
-  formatter_->format(line_, wall_clock(), level, message, fields);
-  writer_->lines().append(line_);
+  writer_->lines().append(formatter_->format(wall_clock(), level, message, fields));
 }
 
 RepeatLimiter& Log::limiter(std::string_view message, std::string_view gateway) {

@@ -58,6 +58,7 @@ struct LogField {
 
 class LogFormatter;
 
+// Used on one thread.
 class Log {
  public:
   struct Options {
@@ -129,7 +130,6 @@ class Log {
   std::vector<Limiter> limiters_;
   RepeatLimiter other_repeats_;
   std::vector<LogField> limited_fields_;
-  std::string line_;  // Reused for formatting; the log is used on one thread.
 };
 
 [[nodiscard]] Result<LogLevel> parse_log_level(std::string_view text);

@@ -27,9 +27,7 @@ constexpr timespec kTime = {.tv_sec = 1'767'323'045, .tv_nsec = 67'999'999};
 
 std::string format(LogFormat format, std::vector<LogField> fields, size_t field_bytes_max = 2048) {
   LogFormatter formatter(format, LogColour::kNever, field_bytes_max);
-  std::string line;
-  formatter.format(line, kTime, LogLevel::kInfo, "link up", fields);
-  return line;
+  return std::string(formatter.format(kTime, LogLevel::kInfo, "link up", fields));
 }
 
 std::string json_value(std::string_view text, size_t field_bytes_max = 2048) {
@@ -116,18 +114,17 @@ TEST_CASE("a human line is short and quotes only what needs it") {
 
 TEST_CASE("colour is around the level and the names, never inside values") {
   LogFormatter formatter(LogFormat::kHuman, LogColour::kAlways, 100);
-  std::string line;
   const std::vector<LogField> fields = {{"a", "b"}};
-  formatter.format(line, kTime, LogLevel::kWarn, "m", fields);
+  const std::string line(formatter.format(kTime, LogLevel::kWarn, "m", fields));
   CHECK(line.substr(line.find(' ')) == " \x1b[33mWARN \x1b[0m m \x1b[2ma=\x1b[0mb\n");
 }
 
 TEST_CASE("the time of a line follows the clock across seconds and back") {
   LogFormatter formatter(LogFormat::kJson, LogColour::kNever, 100);
-  std::string line;
   const auto time_at = [&](time_t second, long nanosecond) {
-    formatter.format(line, {.tv_sec = second, .tv_nsec = nanosecond}, LogLevel::kInfo, "", {});
-    return line.substr(9, 24);
+    return std::string(
+        formatter.format({.tv_sec = second, .tv_nsec = nanosecond}, LogLevel::kInfo, "", {})
+            .substr(9, 24));
   };
   CHECK(time_at(1'767'323'045, 999'999'999) == "2026-01-02T03:04:05.999Z");
   CHECK(time_at(1'767'323'046, 0) == "2026-01-02T03:04:06.000Z");
@@ -195,6 +192,51 @@ TEST_CASE("a long field is cut between characters and marked") {
   CHECK(json_value("abc\xc3\xbc", 4) == R"("abc...[+2 bytes]")");
   CHECK(json_value("\xf0\x9f\x98\x80", 3) == R"("...[+4 bytes]")");
   CHECK(json_value("\x80\x80\x80\x80\x80\x80", 5) == R"("\\x80\\x80...[+4 bytes]")");
+}
+
+TEST_CASE("real numbers are rounded to millionths, and keep their form when they are beyond") {
+  const auto shown = [](double number) {
+    const std::string line = format(LogFormat::kJson, {{"v", number}});
+    const size_t begin = line.find("\"v\":") + 4;
+    return line.substr(begin, line.size() - begin - 2);
+  };
+  CHECK(shown(0) == "0");
+  CHECK(shown(2) == "2");
+  CHECK(shown(0.1) == "0.1");
+  CHECK(shown(-1.25) == "-1.25");
+  CHECK(shown(0.000123) == "0.000123");
+  CHECK(shown(0.9999999) == "1");
+  CHECK(shown(2.0 / 3) == "0.666667");
+  CHECK(shown(60.00001) == "60.00001");
+  CHECK(shown(1e-7) == "1e-07");
+  CHECK(shown(1e300) == "1e+300");
+  CHECK(shown(-std::numeric_limits<double>::infinity()) == "\"-Infinity\"");
+}
+
+TEST_CASE("escapes are found at every place of a text, and nothing else is") {
+  for (size_t size = 1; size < 20; ++size) {
+    for (size_t at = 0; at < size; ++at) {
+      for (int byte = 0; byte < 0x80; ++byte) {
+        std::string text(size, '!');
+        text[at] = static_cast<char>(byte);
+        const std::string value = json_value(text);
+        const bool plain = byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+        CHECK((value == "\"" + text + "\"") == plain);
+      }
+    }
+  }
+}
+
+TEST_CASE("fields of any size and content fit into the memory of a line") {
+  LogFormatter formatter(LogFormat::kJson, LogColour::kNever, 1 << 20);
+  for (const size_t size : {0, 1, 100, 1000, 30'000, 5, 100'000, 7}) {
+    const std::string bad(size, '\0');
+    const std::string good(size, 'x');
+    const std::vector<LogField> fields = {{"b", bad}, {"g", good}, {"n", UINT64_MAX}, {"b", bad}};
+    const std::string_view line = formatter.format(kTime, LogLevel::kInfo, "m", fields);
+    CHECK(line.size() == 13 * size + 111);
+    CHECK(line.ends_with("\"}\n"));
+  }
 }
 
 TEST_CASE("a secret in a field is three stars") {
