@@ -19,6 +19,7 @@
 #include "common/byte_stream.h"
 #include "common/error.h"
 #include "common/http1_body_reader.h"
+#include "common/http1_event.h"
 #include "common/http1_fault.h"
 #include "common/http1_field_reader.h"
 #include "common/http1_line_reader.h"
@@ -28,8 +29,6 @@
 #include <string_view>
 
 namespace ptth {
-
-enum class Http1Event : uint8_t { kNeedMore, kInterimHead, kHead, kBody, kEnd, kFailed };
 
 class Http1ResponseParser {
  public:

@@ -3,6 +3,7 @@
 // Runs an HTTP/1.1 parser over text in pieces and writes down what it said, so that tests, fuzz
 // targets and the differential tool can compare runs.
 
+#include "common/http1_request_parser.h"
 #include "common/http1_response_parser.h"
 
 #include <cstddef>
@@ -31,7 +32,18 @@ inline FieldPairs pairs_of(const FieldList& fields) {
   return pairs;
 }
 
-struct ResponseTranscript {
+struct MessageTranscript {
+  std::string body;
+  FieldPairs trailers;
+  bool ended = false;
+  bool keep_alive_possible = false;
+  Http1Fault fault = Http1Fault::kNone;
+  size_t bytes_taken = 0;  // Of the text, if the message ended.
+
+  bool operator==(const MessageTranscript&) const = default;
+};
+
+struct ResponseTranscript : MessageTranscript {
   struct Head {
     int status = 0;
     FieldPairs fields;
@@ -43,14 +55,28 @@ struct ResponseTranscript {
 
   std::vector<Head> interim;
   std::vector<Head> heads;  // One, if it came so far.
-  std::string body;
-  FieldPairs trailers;
-  bool ended = false;
-  bool keep_alive_possible = false;
-  Http1Fault fault = Http1Fault::kNone;
-  size_t bytes_taken = 0;  // Of the text, if the message ended.
 
   bool operator==(const ResponseTranscript&) const = default;
+};
+
+struct RequestTranscript : MessageTranscript {
+  struct Head {
+    std::string method;
+    std::string scheme;
+    std::string authority;
+    std::string path;
+    FieldPairs fields;
+    BodyKind body = BodyKind::kNone;
+    uint64_t content_length = 0;
+    bool expects_continue = false;
+
+    bool operator==(const Head&) const = default;
+  };
+
+  std::vector<Head> heads;  // One, if it came so far.
+  int status = 0;           // To answer with, if it failed.
+
+  bool operator==(const RequestTranscript&) const = default;
 };
 
 // One text and how it is handed over.
@@ -75,18 +101,35 @@ inline ResponseTranscript::Head transcript_of(const ResponseHead& head) {
   return {head.status, pairs_of(head.fields), head.body, head.content_length};
 }
 
+inline RequestTranscript::Head transcript_of(const RequestHead& head) {
+  return {head.method,           head.scheme, head.authority,      head.path,
+          pairs_of(head.fields), head.body,   head.content_length, false};
+}
+
+inline void take_head(const Http1ResponseParser& parser, Http1Event event,
+                      ResponseTranscript& out) {
+  (event == Http1Event::kInterimHead ? out.interim : out.heads)
+      .push_back(transcript_of(parser.head()));
+}
+
+inline void take_head(const Http1RequestParser& parser, Http1Event event, RequestTranscript& out) {
+  CHECK_INVARIANT(event == Http1Event::kHead);
+  out.heads.push_back(transcript_of(parser.head()));
+  out.heads.back().expects_continue = parser.expects_continue();
+}
+
 // False when the parser wants no more.
-inline bool transcribe_piece(Http1ResponseParser& parser, Bytes& input, ResponseTranscript& out) {
+template <class Parser, class Transcript>
+bool transcribe_piece(Parser& parser, Bytes& input, Transcript& out) {
   while (true) {
-    switch (parser.next(input)) {
+    const Http1Event event = parser.next(input);
+    switch (event) {
       case Http1Event::kNeedMore:
         CHECK_INVARIANT(input.empty());
         return true;
       case Http1Event::kInterimHead:
-        out.interim.push_back(transcript_of(parser.head()));
-        break;
       case Http1Event::kHead:
-        out.heads.push_back(transcript_of(parser.head()));
+        take_head(parser, event, out);
         break;
       case Http1Event::kBody:
         CHECK_INVARIANT(!parser.body().empty());
@@ -101,11 +144,9 @@ inline bool transcribe_piece(Http1ResponseParser& parser, Bytes& input, Response
 
 enum class StreamEnd { kOpen, kClosed };
 
-inline ResponseTranscript transcribe(Http1ResponseParser& parser,
-                                     Http1ResponseParser::Request request, const Pieces& pieces,
-                                     StreamEnd stream_end = StreamEnd::kClosed) {
-  ResponseTranscript out;
-  parser.start(request);
+// The parser has been started.
+template <class Parser, class Transcript>
+void transcribe_into(Parser& parser, const Pieces& pieces, StreamEnd stream_end, Transcript& out) {
   size_t from = 0;
   bool wants_more = true;
   std::vector<size_t> ends = pieces.cuts;
@@ -125,10 +166,27 @@ inline ResponseTranscript transcribe(Http1ResponseParser& parser,
   if (!wants_more) last = parser.next(nothing);
   if (wants_more && stream_end == StreamEnd::kClosed) last = parser.finish();
   out.ended = last == Http1Event::kEnd;
-  if (!out.ended) out.bytes_taken = 0;
   if (out.ended) out.trailers = pairs_of(parser.trailers());
+  if (!out.ended) out.bytes_taken = 0;
   if (last == Http1Event::kFailed) out.fault = parser.fault();
   out.keep_alive_possible = parser.keep_alive_possible();
+}
+
+inline ResponseTranscript transcribe(Http1ResponseParser& parser,
+                                     Http1ResponseParser::Request request, const Pieces& pieces,
+                                     StreamEnd stream_end = StreamEnd::kClosed) {
+  ResponseTranscript out;
+  parser.start(request);
+  transcribe_into(parser, pieces, stream_end, out);
+  return out;
+}
+
+inline RequestTranscript transcribe(Http1RequestParser& parser, const Pieces& pieces,
+                                    StreamEnd stream_end = StreamEnd::kClosed) {
+  RequestTranscript out;
+  parser.start();
+  transcribe_into(parser, pieces, stream_end, out);
+  if (out.fault != Http1Fault::kNone) out.status = parser.status();
   return out;
 }
 
