@@ -1,0 +1,266 @@
+#include "agent/config.h"
+
+#include "agent/config_address.h"
+#include "agent/config_setting.h"
+#include "agent/config_value.h"
+#include "common/check.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace ptth {
+
+namespace {
+
+using Winners = std::map<const ConfigOption*, const Setting*>;
+
+bool is_gateway_url(const Setting& setting) {
+  return setting.option->kind == ValueKind::kGatewayUrl;
+}
+
+// The places of two settings that contradict each other, as one text.
+std::string both(const Setting* one, const Setting* other) {
+  std::string text;
+  for (const Setting* setting : {one, other}) {
+    if (setting == nullptr) continue;
+    if (!text.empty()) text += ", ";
+    text += setting->where;
+  }
+  return text;
+}
+
+// Merges the sources in the order of their precedence, and remembers who won.
+class ConfigMerger {
+ public:
+  explicit ConfigMerger(const ConfigSources& sources) {
+    if (sources.file) read_file(*sources.file, file_, loaded_.problems);
+    read_environment(sources.environment, environment_, loaded_.problems);
+    read_flags(sources.flags, flags_);
+    loaded_.config.log.format = sources.default_log_format;
+  }
+
+  LoadedConfig merge() {
+    check_values();
+    choose_gateways();
+    apply_process_settings();
+    for (const GatewaySettings& gateway : gateways_)
+      apply_gateway(gateway);
+    if (loaded_.problems.empty()) {
+      check_completeness();
+      for (size_t i = 0; i < gateways_.size(); ++i)
+        check_gateway(i);
+    }
+    list_effective();
+    return std::move(loaded_);
+  }
+
+ private:
+  void problem(ConfigSource source, std::string text) {
+    loaded_.problems.push_back({source, std::move(text)});
+  }
+
+  // Of settings that are right one by one and wrong together. The command line is to blame if it
+  // gave one of them.
+  void contradiction(const Winners& winners, std::string_view one_flag, std::string_view other_flag,
+                     std::string_view what) {
+    const Setting* one = winner(winners, one_flag);
+    const Setting* other = winner(winners, other_flag);
+    ConfigSource source = ConfigSource::kDefault;
+    for (const Setting* setting : {one, other}) {
+      if (setting != nullptr) source = std::max(source, setting->source);
+    }
+    problem(source, both(one, other).append(": ").append(what));
+  }
+
+  static const Setting* winner(const Winners& winners, std::string_view flag) {
+    const auto found = winners.find(find_option_by_flag(flag));
+    return found == winners.end() ? nullptr : found->second;
+  }
+
+  // Every value that was given must make sense, also one that another source overrides.
+  void check_values() {
+    for (const SourceSettings* source : {&file_, &environment_, &flags_}) {
+      check_values_of(source->settings);
+      for (const GatewaySettings& gateway : source->gateways)
+        check_values_of(gateway.settings);
+    }
+  }
+
+  void check_values_of(const std::vector<Setting>& settings) {
+    Config config;
+    GatewayOptions gateway;
+    for (const Setting& setting : settings) {
+      // A list of URLs makes several gateways of one value each.
+      std::vector<std::vector<std::string>> each{setting.values};
+      if (is_gateway_url(setting)) {
+        each.clear();
+        for (const std::string& value : setting.values)
+          each.push_back({value});
+      }
+      for (const std::vector<std::string>& values : each) {
+        const Result<void> stored = assign_option(*setting.option, values, config, gateway);
+        if (!stored) problem(setting.source, setting.where + ": " + stored.error().detail);
+      }
+    }
+  }
+
+  // The highest source that names gateways names them all.
+  void choose_gateways() {
+    for (const SourceSettings* source : {&flags_, &environment_, &file_}) {
+      gateways_ = source->gateways;
+      for (const Setting& setting : source->settings) {
+        if (!is_gateway_url(setting)) continue;
+        if (!source->gateways.empty()) {
+          problem(setting.source, setting.where + ": PTTH_GATEWAYS is set too; keep one of them");
+        }
+        for (const std::string& url : setting.values) {
+          Setting one = setting;
+          one.values = {url};
+          gateways_.push_back({setting.where, {std::move(one)}});
+        }
+      }
+      gateways_source_ = source;
+      if (!gateways_.empty()) return;
+    }
+  }
+
+  // A value that is wrong was reported by check_values, and changes nothing here.
+  void apply(const Setting& setting, GatewayOptions& gateway, Winners& winners) {
+    const Result<void> stored =
+        assign_option(*setting.option, setting.values, loaded_.config, gateway);
+    if (stored) winners[setting.option] = &setting;
+  }
+
+  void apply_process_settings() {
+    GatewayOptions unused;
+    for (const SourceSettings* source : {&file_, &environment_, &flags_}) {
+      for (const Setting& setting : source->settings) {
+        if (setting.option->scope != OptionScope::kProcess) continue;
+        apply(setting, unused, process_winners_);
+      }
+    }
+  }
+
+  void apply_gateway(const GatewaySettings& own) {
+    GatewayOptions gateway;
+    Winners winners;
+    for (const SourceSettings* source : {&file_, &environment_, &flags_}) {
+      for (const Setting& setting : source->settings) {
+        const bool common =
+            setting.option->scope == OptionScope::kEachGateway && !is_gateway_url(setting);
+        if (common) apply(setting, gateway, winners);
+      }
+      if (source != gateways_source_) continue;
+      for (const Setting& setting : own.settings)
+        apply(setting, gateway, winners);
+    }
+    if (gateway.name.empty()) gateway.name = show_host_port(gateway.host, gateway.port);
+    loaded_.config.gateways.push_back(std::move(gateway));
+    gateway_winners_.push_back(std::move(winners));
+  }
+
+  void check_completeness() {
+    if (gateways_.empty()) {
+      problem(ConfigSource::kDefault,
+              "no gateway: give --gateway https://..., PTTH_GATEWAY, or \"gateways\" in the file");
+    }
+    if (process_winners_.count(find_option_by_flag("origin")) == 0) {
+      problem(ConfigSource::kDefault,
+              "no origin: give --origin http://localhost:3000, PTTH_ORIGIN, or \"origin\" in the "
+              "file");
+    }
+    std::set<std::string> names;
+    for (size_t i = 0; i < gateways_.size(); ++i) {
+      const GatewayOptions& gateway = loaded_.config.gateways[i];
+      if (gateway.host.empty()) {
+        problem(ConfigSource::kFile, gateways_[i].where + ": \"url\" is missing");
+      } else if (!names.insert(gateway.name).second) {
+        problem(gateways_source_ == &flags_ ? ConfigSource::kFlag : ConfigSource::kFile,
+                gateways_[i].where + ": a second gateway called " + quoted(gateway.name) +
+                    "; for more connections to one gateway there is --connections");
+      }
+    }
+    if (loaded_.config.serve.matches_all()) {
+      loaded_.config.warnings.emplace_back(
+          "every authority that a gateway asks for is served; name yours with --serve https://...");
+    }
+  }
+
+  void check_gateway(size_t index) {
+    const GatewayOptions& gateway = loaded_.config.gateways[index];
+    const Winners& winners = gateway_winners_[index];
+    if (!gateway.tls && !loaded_.config.insecure_cleartext_gateway) {
+      contradiction(winners, "gateway", {},
+                    "http:// is not encrypted; use https://, or, if nobody else is on the way, "
+                    "--insecure-cleartext-gateway");
+    }
+    if (!gateway.tls_options.key_file.empty() && gateway.tls_options.cert_file.empty()) {
+      contradiction(winners, "key-file", "cert-file",
+                    "a private key without its certificate; give --cert-file");
+    }
+    if (gateway.backoff.min > gateway.backoff.max) {
+      contradiction(winners, "reconnect-min", "reconnect-max",
+                    "the shortest wait (" + show_duration(gateway.backoff.min) +
+                        ") is longer than the longest (" + show_duration(gateway.backoff.max) +
+                        ")");
+    }
+    const SessionLimits& limits = gateway.session;
+    if (limits.stream_window_bytes > limits.stream_window_bytes_max) {
+      contradiction(winners, "limit-stream-window-bytes", "limit-stream-window-bytes-max",
+                    "the window at the start (" + show_size(limits.stream_window_bytes) +
+                        ") is larger than the largest (" +
+                        show_size(limits.stream_window_bytes_max) + ")");
+    }
+    if (limits.stream_window_bytes > limits.link_window_bytes) {
+      contradiction(winners, "limit-stream-window-bytes", "limit-link-window-bytes",
+                    "the window of an upload (" + show_size(limits.stream_window_bytes) +
+                        ") is larger than that of its link (" +
+                        show_size(limits.link_window_bytes) + ")");
+    }
+  }
+
+  void list_effective() {
+    GatewayOptions unused;
+    for (const ConfigOption& option : config_options()) {
+      if (option.scope == OptionScope::kEachGateway || option.key.empty()) continue;
+      add_effective(option, "", process_winners_, unused);
+    }
+    for (size_t i = 0; i < gateways_.size(); ++i) {
+      const std::string prefix = "gateways[" + std::to_string(i) + "].";
+      for (const ConfigOption& option : config_options()) {
+        if (option.scope != OptionScope::kEachGateway) continue;
+        add_effective(option, prefix, gateway_winners_[i], loaded_.config.gateways[i]);
+      }
+    }
+  }
+
+  void add_effective(const ConfigOption& option, const std::string& prefix, const Winners& winners,
+                     GatewayOptions& gateway) {
+    const auto found = winners.find(&option);
+    std::string value = show_option(option, loaded_.config, gateway);
+    if (value.empty()) value = option.default_text.empty() ? "none" : option.default_text;
+    const bool unset_origin = option.kind == ValueKind::kOriginUrl && found == winners.end();
+    loaded_.effective.push_back({prefix + std::string(option.key), unset_origin ? "none" : value,
+                                 found == winners.end() ? "default" : found->second->where});
+  }
+
+  LoadedConfig loaded_;
+  SourceSettings file_;
+  SourceSettings environment_;
+  SourceSettings flags_;
+  std::vector<GatewaySettings> gateways_;
+  const SourceSettings* gateways_source_ = nullptr;
+  // The settings that hold: they point into the members above.
+  Winners process_winners_;
+  std::vector<Winners> gateway_winners_;
+};
+
+}  // namespace
+
+LoadedConfig load_config(const ConfigSources& sources) {
+  ConfigMerger merger(sources);
+  return merger.merge();
+}
+
+}  // namespace ptth

@@ -1,0 +1,83 @@
+#pragma once
+
+// Everything that can be set, and where it was set: flags over environment over file over defaults.
+// Only main and agent include this header; each module has its own Options struct, and Config is
+// made of those.
+
+#include "agent/link/link.h"
+#include "agent/origin/http_origin.h"
+#include "common/authority.h"
+#include "common/log.h"
+#include "common/loop.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ptth {
+
+struct AdminOptions {
+  std::string listen = "127.0.0.1:9600";  // As Listener::listen takes it; empty: no listener.
+};
+
+struct Config {
+  std::vector<GatewayOptions> gateways;
+  HttpOriginOptions origin;
+  ServedAuthorities serve;                          // What is relayed; empty: everything.
+  uint32_t capacity = 100;                          // Exchanges that the origin is given at once.
+  size_t buffer_bytes = size_t{256} * 1024 * 1024;  // Bodies buffered on all links: Budget.
+  AdminOptions admin;
+  Log::Options log;
+  Milliseconds drain_timeout{30'000};
+  Milliseconds startup_timeout{0};  // 0: waits for a gateway for ever.
+  bool exit_on_auth_failure = false;
+  bool insecure_cleartext_gateway = false;  // http:// gateways are allowed.
+  std::vector<std::string> warnings;        // For the log at start-up.
+};
+
+enum class ConfigSource { kDefault, kFile, kEnvironment, kFlag };
+
+// What the process was given, as text. Nothing here reads files, the environment or argv, so that
+// tests and the fuzzer can give their own.
+struct ConfigSources {
+  struct File {
+    std::string name;
+    std::string text;
+  };
+
+  struct Flag {
+    std::string name;  // Without the dashes.
+    std::vector<std::string> values;
+  };
+
+  std::vector<Flag> flags;
+  std::map<std::string, std::string> environment;  // Other names than PTTH_* are ignored.
+  std::optional<File> file;
+  LogFormat default_log_format = LogFormat::kJson;
+};
+
+struct ConfigProblem {
+  ConfigSource source;
+  std::string text;  // Where, which setting, what is wrong, what to write instead.
+};
+
+// One setting as it came out, for people.
+struct EffectiveValue {
+  std::string key;
+  std::string value;
+  std::string source;
+};
+
+struct LoadedConfig {
+  Config config;  // Complete only if there is no problem.
+  std::vector<ConfigProblem> problems;
+  std::vector<EffectiveValue> effective;
+};
+
+[[nodiscard]] LoadedConfig load_config(const ConfigSources& sources);
+
+}  // namespace ptth

@@ -1,0 +1,346 @@
+// What each kind of value of the table means: text in, text out.
+
+#include "agent/config_address.h"
+#include "agent/config_table.h"
+#include "agent/config_value.h"
+#include "agent/nearest_match.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace ptth {
+
+namespace {
+
+template <class T>
+using Choice = std::pair<std::string_view, T>;
+
+constexpr std::array<Choice<LogLevel>, 6> kLogLevels{{{"trace", LogLevel::kTrace},
+                                                      {"debug", LogLevel::kDebug},
+                                                      {"info", LogLevel::kInfo},
+                                                      {"warn", LogLevel::kWarn},
+                                                      {"error", LogLevel::kError},
+                                                      {"off", LogLevel::kOff}}};
+constexpr std::array<Choice<LogFormat>, 2> kLogFormats{
+    {{"json", LogFormat::kJson}, {"human", LogFormat::kHuman}}};
+constexpr std::array<Choice<TlsVersion>, 2> kTlsVersions{
+    {{"1.2", TlsVersion::kTls12}, {"1.3", TlsVersion::kTls13}}};
+constexpr std::array<Choice<std::string_view>, 2> kProfiles{
+    {{"haproxy", "haproxy"}, {"direct", "direct"}}};
+
+template <class Choices>
+std::string choice_names(const Choices& choices) {
+  std::string names;
+  for (const auto& [name, value] : choices) {
+    if (!names.empty()) names += '|';
+    names += name;
+  }
+  return names;
+}
+
+template <class Choices>
+Result<typename Choices::value_type::second_type> choose(const Choices& choices,
+                                                         std::string_view text) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : choices) {
+    if (name == text) return value;
+    names.emplace_back(name);
+  }
+  return configuration_error(quoted(text) + " is not one of " + choice_names(choices) +
+                             did_you_mean(text, names));
+}
+
+template <class Choices, class T>
+std::string choice_name(const Choices& choices, const T& wanted) {
+  for (const auto& [name, value] : choices) {
+    if (value == wanted) return std::string(name);
+  }
+  return {};
+}
+
+using Outcome = Result<void>;
+
+template <class T, class U>
+Outcome store(T* place, Result<U> parsed) {
+  if (!parsed) return parsed.error();
+  *place = static_cast<T>(std::move(parsed).value());
+  return {};
+}
+
+std::string show_amount(ValueKind kind, uint64_t amount) {
+  switch (kind) {
+    case ValueKind::kDuration:
+      return show_duration(Milliseconds(amount));
+    case ValueKind::kSize:
+      return show_size(amount);
+    default:
+      return std::to_string(amount);
+  }
+}
+
+Result<uint64_t> parse_amount(const ConfigOption& option, std::string_view text) {
+  Result<uint64_t> amount = uint64_t{0};
+  if (option.kind == ValueKind::kDuration) {
+    const Result<Milliseconds> duration = parse_duration(text);
+    if (!duration) return duration.error();
+    amount = static_cast<uint64_t>(duration.value().count());
+  } else {
+    amount = option.kind == ValueKind::kSize ? parse_size(text) : parse_count(text);
+  }
+  if (!amount) return amount;
+  const OptionRange& range = option.range;
+  if (amount.value() < range.min) {
+    return configuration_error(quoted(text) + " is too small; the least is " +
+                               show_amount(option.kind, range.min));
+  }
+  if (amount.value() > range.max) {
+    return configuration_error(quoted(text) + " is too large; the most is " +
+                               show_amount(option.kind, range.max));
+  }
+  return amount;
+}
+
+Outcome assign_amount(const ConfigOption& option, std::string_view text, const OptionSlot& slot) {
+  const Result<uint64_t> amount = parse_amount(option, text);
+  if (auto* const* duration = std::get_if<Milliseconds*>(&slot)) {
+    if (amount) **duration = Milliseconds(amount.value());
+    return amount ? Outcome() : Outcome(amount.error());
+  }
+  if (auto* const* large = std::get_if<size_t*>(&slot)) return store(*large, amount);
+  return store(std::get<uint32_t*>(slot), amount);
+}
+
+Outcome assign_gateway_url(std::string_view text, GatewayOptions& gateway) {
+  const Result<GatewayUrl> url = parse_gateway_url(text);
+  if (!url) return url.error();
+  gateway.host = url.value().host;
+  gateway.port = url.value().port;
+  gateway.tls = url.value().tls;
+  return {};
+}
+
+Outcome assign_origin_url(std::string_view text, HttpOriginOptions& origin) {
+  const Result<OriginUrl> url = parse_origin_url(text);
+  if (!url) return url.error();
+  origin.host = url.value().host;
+  origin.port = url.value().port;
+  origin.unix_path = url.value().unix_path;
+  return {};
+}
+
+Outcome assign_alpn(const std::vector<std::string>& values, std::vector<std::string>& alpn) {
+  std::vector<std::string> ids;
+  for (const std::string& value : values) {
+    Result<std::string> id = parse_alpn_id(value);
+    if (!id) return id.error();
+    ids.push_back(std::move(id).value());
+  }
+  alpn = std::move(ids);
+  return {};
+}
+
+Result<std::string> parse_gateway_name(std::string_view text) {
+  constexpr size_t kNameSizeMax = 64;
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("._:-").find(c) != std::string_view::npos;
+  });
+  if (text.empty() || text.size() > kNameSizeMax || !plain) {
+    return configuration_error(quoted(text) +
+                               ": a name has 1 to 64 letters, digits and any of . _ : -");
+  }
+  return std::string(text);
+}
+
+Result<std::string> parse_host(std::string_view text) {
+  const Result<HostPort> parsed = parse_host_port(text);
+  if (!parsed) return parsed.error();
+  if (parsed.value().port != 0) return configuration_error(quoted(text) + ": no port belongs here");
+  return parsed.value().host;
+}
+
+Result<std::string> parse_authority(std::string_view text) {
+  const Result<HostPort> parsed = parse_host_port(text);
+  if (!parsed) return parsed.error();
+  return std::string(text);
+}
+
+Result<std::string> parse_file_name(std::string_view text) {
+  if (text.empty()) return configuration_error("the name of a file is missing");
+  return std::string(text);
+}
+
+Outcome assign_text(ValueKind kind, std::string_view text, std::string* place) {
+  switch (kind) {
+    case ValueKind::kGatewayName:
+      return store(place, parse_gateway_name(text));
+    case ValueKind::kHost:
+      return store(place, parse_host(text));
+    case ValueKind::kAuthority:
+      return store(place, parse_authority(text));
+    case ValueKind::kListenAddress:
+      return store(place, parse_listen_address(text));
+    case ValueKind::kProfile:
+      return store(place, choose(kProfiles, text));
+    default:
+      return store(place, parse_file_name(text));
+  }
+}
+
+Outcome assign_one(const ConfigOption& option, const std::string& text, const OptionSlot& slot) {
+  switch (option.kind) {
+    case ValueKind::kDuration:
+    case ValueKind::kSize:
+    case ValueKind::kCount:
+      return assign_amount(option, text, slot);
+    case ValueKind::kRate:
+      return store(std::get<Rate*>(slot), parse_rate(text));
+    case ValueKind::kSwitch:
+      return store(std::get<bool*>(slot), parse_switch(text));
+    case ValueKind::kTlsVersion:
+      return store(std::get<TlsVersion*>(slot), choose(kTlsVersions, text));
+    case ValueKind::kLogLevel:
+      return store(std::get<LogLevel*>(slot), choose(kLogLevels, text));
+    case ValueKind::kLogFormat:
+      return store(std::get<LogFormat*>(slot), choose(kLogFormats, text));
+    case ValueKind::kGatewayUrl:
+      return assign_gateway_url(text, *std::get<GatewayOptions*>(slot));
+    case ValueKind::kOriginUrl:
+      return assign_origin_url(text, *std::get<HttpOriginOptions*>(slot));
+    case ValueKind::kFile:
+    case ValueKind::kGatewayName:
+    case ValueKind::kProfile:
+    case ValueKind::kHost:
+    case ValueKind::kAuthority:
+    case ValueKind::kListenAddress:
+    case ValueKind::kAlpn:
+    case ValueKind::kServe:
+      return assign_text(option.kind, text, std::get<std::string*>(slot));
+  }
+  return {};
+}
+
+std::string join(const std::vector<std::string>& items) {
+  std::string out;
+  for (const std::string& item : items) {
+    if (!out.empty()) out += ",";
+    out += item;
+  }
+  return out;
+}
+
+struct Show {
+  ValueKind kind;
+
+  std::string operator()(const Milliseconds* duration) const { return show_duration(*duration); }
+
+  std::string operator()(const uint32_t* amount) const { return show_amount(kind, *amount); }
+
+  std::string operator()(const size_t* amount) const { return show_amount(kind, *amount); }
+
+  std::string operator()(const Rate* rate) const { return show_rate(*rate); }
+
+  std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
+
+  std::string operator()(const std::string* text) const {
+    return kind == ValueKind::kListenAddress && text->empty() ? "off" : *text;
+  }
+
+  std::string operator()(const std::vector<std::string>* alpn) const {
+    std::vector<std::string> ids;
+    for (const std::string& id : *alpn)
+      ids.push_back(show_alpn_id(id));
+    return join(ids);
+  }
+
+  std::string operator()(const ServedAuthorities* served) const {
+    std::vector<std::string> origins;
+    for (const ServedOrigin& origin : served->origins())
+      origins.push_back(to_string(origin));
+    return join(origins);
+  }
+
+  std::string operator()(const TlsVersion* version) const {
+    return choice_name(kTlsVersions, *version);
+  }
+
+  std::string operator()(const LogLevel* level) const { return choice_name(kLogLevels, *level); }
+
+  std::string operator()(const LogFormat* format) const {
+    return choice_name(kLogFormats, *format);
+  }
+
+  std::string operator()(const GatewayOptions* gateway) const {
+    if (gateway->host.empty()) return {};
+    return show_gateway_url({gateway->host, gateway->port, gateway->tls});
+  }
+
+  std::string operator()(const HttpOriginOptions* origin) const {
+    return show_origin_url({origin->host, origin->port, origin->unix_path});
+  }
+};
+
+}  // namespace
+
+Result<void> assign_option(const ConfigOption& option, const std::vector<std::string>& values,
+                           Config& config, GatewayOptions& gateway) {
+  if (option.slot == nullptr) return {};
+  const OptionSlot slot = option.slot(config, gateway);
+  if (option.kind == ValueKind::kAlpn) {
+    return assign_alpn(values, *std::get<std::vector<std::string>*>(slot));
+  }
+  if (option.kind == ValueKind::kServe) {
+    return store(std::get<ServedAuthorities*>(slot), ServedAuthorities::parse(values));
+  }
+  if (values.size() != 1) return configuration_error("one value is needed");
+  return assign_one(option, values.front(), slot);
+}
+
+std::string show_option(const ConfigOption& option, Config& config, GatewayOptions& gateway) {
+  if (option.slot == nullptr) return {};
+  return std::visit(Show{option.kind}, option.slot(config, gateway));
+}
+
+std::string value_name(const ConfigOption& option) {
+  switch (option.kind) {
+    case ValueKind::kDuration:
+      return "DURATION";
+    case ValueKind::kSize:
+      return "SIZE";
+    case ValueKind::kCount:
+      return "N";
+    case ValueKind::kRate:
+      return "RATE";
+    case ValueKind::kSwitch:
+      return {};
+    case ValueKind::kFile:
+      return "FILE";
+    case ValueKind::kGatewayName:
+      return "NAME";
+    case ValueKind::kProfile:
+      return choice_names(kProfiles);
+    case ValueKind::kHost:
+      return "HOST";
+    case ValueKind::kAuthority:
+      return "HOST[:PORT]";
+    case ValueKind::kAlpn:
+      return "ID";
+    case ValueKind::kServe:
+      return "AUTHORITY";
+    case ValueKind::kTlsVersion:
+      return choice_names(kTlsVersions);
+    case ValueKind::kLogLevel:
+      return choice_names(kLogLevels);
+    case ValueKind::kLogFormat:
+      return choice_names(kLogFormats);
+    case ValueKind::kGatewayUrl:
+    case ValueKind::kOriginUrl:
+      return "URL";
+    case ValueKind::kListenAddress:
+      return "ADDRESS";
+  }
+  return {};
+}
+
+}  // namespace ptth

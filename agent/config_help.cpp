@@ -1,0 +1,130 @@
+#include "agent/config_help.h"
+
+#include "agent/config_table.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace ptth {
+
+namespace {
+
+constexpr size_t kLineWidth = 100;
+constexpr size_t kTextColumn = 38;
+
+constexpr std::array<std::pair<OptionGroup, std::string_view>, 5> kGroups{
+    {{OptionGroup::kGateway, "Gateways"},
+     {OptionGroup::kOrigin, "Origin"},
+     {OptionGroup::kServing, "Serving"},
+     {OptionGroup::kOperation, "Operation"},
+     {OptionGroup::kLimits, "Limits"}}};
+
+std::string default_of(const ConfigOption& option) {
+  if (!option.default_text.empty()) return std::string(option.default_text);
+  const bool required =
+      option.kind == ValueKind::kGatewayUrl || option.kind == ValueKind::kOriginUrl;
+  if (required || option.slot == nullptr) return {};
+  Config config;
+  GatewayOptions gateway;
+  return show_option(option, config, gateway);
+}
+
+// Appends words to out, each new line starting at the text column.
+void append_wrapped(std::string& out, std::string_view text) {
+  size_t column = kTextColumn;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    const std::string_view word = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (column != kTextColumn && column + 1 + word.size() > kLineWidth) {
+      out.append("\n").append(kTextColumn, ' ');
+      column = kTextColumn;
+    } else if (column != kTextColumn) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+  }
+  out += '\n';
+}
+
+std::string help_line(const ConfigOption& option) {
+  const std::string value = value_name(option);
+  std::string line = "  --" + std::string(option.flag);
+  if (option.flag.empty()) line = "  gateways[]." + std::string(option.key) + " (file)";
+  if (!value.empty()) line += " " + value;
+  if (line.size() + 2 > kTextColumn) {
+    line += '\n';
+    line.append(kTextColumn, ' ');
+  } else {
+    line.append(kTextColumn - line.size(), ' ');
+  }
+  std::string text(option.help);
+  const std::string value_default = default_of(option);
+  if (!value_default.empty() && !value.empty()) text += " [" + value_default + "]";
+  append_wrapped(line, text);
+  return line;
+}
+
+std::string code(std::string_view text) {
+  std::string out;
+  if (text.empty()) return out;
+  out += '`';
+  for (const char c : text) {
+    if (c == '|') out += '\\';  // A bar would end the cell.
+    out += c;
+  }
+  return out + '`';
+}
+
+std::string markdown_key(const ConfigOption& option) {
+  const bool one_gateway = option.kind == ValueKind::kGatewayUrl ||
+                           option.kind == ValueKind::kGatewayName ||
+                           option.group == OptionGroup::kGateway;
+  if (option.key.empty()) return {};
+  const bool listed = one_gateway && option.scope == OptionScope::kEachGateway;
+  return code((listed ? "gateways[]." : "") + std::string(option.key));
+}
+
+std::string markdown_row(const ConfigOption& option) {
+  std::string flag;
+  if (!option.flag.empty()) {
+    const std::string value = value_name(option);
+    flag = code("--" + std::string(option.flag) + (value.empty() ? "" : " " + value));
+  }
+  std::string value_default = default_of(option);
+  if (option.default_text.empty()) value_default = code(value_default);
+  return "| " + flag + " | " + code(environment_name(option)) + " | " + markdown_key(option) +
+         " | " + value_default + " | " + std::string(option.help) + " |\n";
+}
+
+}  // namespace
+
+std::string options_help() {
+  std::string out;
+  for (const auto& [group, title] : kGroups) {
+    out.append("\n").append(title).append(":\n");
+    for (const ConfigOption& option : config_options()) {
+      if (option.group == group) out += help_line(option);
+    }
+  }
+  return out;
+}
+
+std::string options_markdown() {
+  std::string out;
+  for (const auto& [group, title] : kGroups) {
+    if (!out.empty()) out += '\n';
+    out.append("### ").append(title).append("\n\n");
+    out += "| Flag | Environment | JSON key | Default | Meaning |\n|---|---|---|---|---|\n";
+    for (const ConfigOption& option : config_options()) {
+      if (option.group == group) out += markdown_row(option);
+    }
+  }
+  return out;
+}
+
+}  // namespace ptth

@@ -1,0 +1,247 @@
+#include "agent/config_table.h"
+
+#include <algorithm>
+#include <array>
+
+namespace ptth {
+
+namespace {
+
+using enum OptionGroup;
+using enum OptionScope;
+using enum ValueKind;
+using Slot = OptionSlot;
+
+constexpr uint64_t kSizeMax = UINT64_C(1) << 40;
+constexpr uint64_t kWindowMax = INT32_MAX;  // RFC 9113 section 6.9.1.
+
+constexpr OptionRange kAny{};
+
+constexpr OptionRange at_least(uint64_t least) {
+  return {least, UINT32_MAX};
+}
+
+constexpr OptionRange between(uint64_t least, uint64_t most) {
+  return {least, most};
+}
+
+constexpr ConfigOption kOptions[] = {
+    {"gateway", "url", kGateway, kEachGateway, kGatewayUrl,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway; },
+     "Where to dial: https://host or https://host:port. Repeat for several."},
+    {"", "name", kGateway, kEachGateway, kGatewayName,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.name; },
+     "What logs and metrics call this gateway.", kAny, "host:port"},
+    {"profile", "profile", kGateway, kEachGateway, kProfile,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.profile; },
+     "How the connection is reversed."},
+    {"alpn", "alpn", kGateway, kEachGateway, kAlpn,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.alpn; },
+     "ALPN ids to offer, as text or as hex:d587c9a5.", kAny, "the profile's"},
+    {"connections", "connections", kGateway, kEachGateway, kCount,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.connections; },
+     "Connections to each gateway, spread over its addresses.", between(1, 256)},
+    {"ca-file", "tls.ca_file", kGateway, kEachGateway, kFile,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.ca_file; },
+     "Trust these certificates (PEM) and no others.", kAny, "the system's"},
+    {"cert-file", "tls.cert_file", kGateway, kEachGateway, kFile,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.cert_file; },
+     "Our certificate and its chain (PEM)."},
+    {"key-file", "tls.key_file", kGateway, kEachGateway, kFile,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.key_file; },
+     "Its private key (PEM).", kAny, "in the certificate's file"},
+    {"server-name", "tls.server_name", kGateway, kEachGateway, kHost,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.server_name; },
+     "The name to ask for (SNI) and to find in the certificate.", kAny, "the host of the URL"},
+    {"tls-min-version", "tls.min_version", kGateway, kEachGateway, kTlsVersion,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.min_version; },
+     "The oldest TLS version to speak."},
+    {"insecure-cleartext-gateway", "insecure_cleartext_gateway", kGateway, kProcess, kSwitch,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.insecure_cleartext_gateway; },
+     "Allow http:// gateways: anyone on the way reads and changes everything."},
+    {"connect-timeout", "connect_timeout", kGateway, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.connect_timeout; },
+     "From resolving the name to TLS secured.", at_least(1)},
+    {"address-race-delay", "address_race_delay", kGateway, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.address_race_delay; },
+     "Try the next address after this (RFC 8305).", at_least(10)},
+    {"reconnect-min", "reconnect.min", kGateway, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.backoff.min; },
+     "Shortest wait before dialling again.", at_least(1)},
+    {"reconnect-max", "reconnect.max", kGateway, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.backoff.max; },
+     "Longest wait before dialling again.", at_least(1)},
+    {"reconnect-healthy-after", "reconnect.healthy_after", kGateway, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.backoff.healthy_after; },
+     "A link attached for so long starts again at the shortest wait."},
+    {"reconnect-refused-min", "reconnect.refused_min", kGateway, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.backoff.refused_min; },
+     "Shortest wait after the gateway refused our credentials.", at_least(1)},
+    {"origin", "origin.url", kOrigin, kProcess, kOriginUrl,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin; },
+     "The application: http://host:port, unix:/path, or just a port on this host."},
+    {"origin-host", "origin.host", kOrigin, kProcess, kAuthority,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.host_override; },
+     "Sent to the origin as Host.", kAny, "as asked by the gateway"},
+    {"origin-connections-max", "origin.connections_max", kOrigin, kProcess, kCount,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.connections_max; },
+     "Connections open at once; 0: as many as exchanges run."},
+    {"origin-idle-connections-max", "origin.idle_connections_max", kOrigin, kProcess, kCount,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.idle_connections_max; },
+     "Unused connections kept for the next request."},
+    {"origin-idle-timeout", "origin.idle_timeout", kOrigin, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.idle_timeout; },
+     "Close a connection unused for so long.", at_least(1)},
+    {"origin-connect-timeout", "origin.connect_timeout", kOrigin, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.connect_timeout; },
+     "To a connection; while the origin refuses it is tried again.", at_least(1)},
+    {"origin-first-byte-timeout", "origin.first_byte_timeout", kOrigin, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.first_byte_timeout; },
+     "From the request sent to the first byte of its answer.", at_least(1)},
+    {"origin-progress-timeout", "origin.progress_timeout", kOrigin, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.progress_timeout; },
+     "Between two bytes, either way.", at_least(1)},
+    {"origin-total-timeout", "origin.total_timeout", kOrigin, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.total_timeout; },
+     "A whole exchange; 0: no limit."},
+    {"origin-head-bytes-max", "origin.head_bytes_max", kOrigin, kProcess, kSize,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.head_bytes_max; },
+     "Status line and fields of an answer.", at_least(1024)},
+    {"origin-head-fields-max", "origin.head_fields_max", kOrigin, kProcess, kCount,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.head_fields_max; },
+     "Fields of an answer.", at_least(1)},
+    {"origin-interim-answers-max", "origin.interim_answers_max", kOrigin, kProcess, kCount,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.interim_answers_max; },
+     "Interim answers (1xx) of an exchange."},
+    {"origin-cancel-linger", "origin.cancel_linger", kOrigin, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.cancel_linger; },
+     "A cancelled request holds its place for at most so long."},
+    {"origin-probe-interval", "origin.probe_interval", kOrigin, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.origin.probe_interval; },
+     "Between two looks at an origin that did not accept.", at_least(10)},
+    {"serve", "serve", kServing, kProcess, kServe,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.serve; },
+     "Answer for these, such as https://app.example or https://*.app.example; others get 421.",
+     kAny, "everything"},
+    {"capacity", "capacity", kServing, kProcess, kCount,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.capacity; },
+     "Exchanges that the origin is given at once.", at_least(1)},
+    {"drain-timeout", "drain.timeout", kServing, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.drain_timeout; },
+     "After SIGTERM, time for exchanges to finish."},
+    {"startup-timeout", "startup.timeout", kServing, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.startup_timeout; },
+     "Give up (exit 69) if no gateway is attached by then; 0: never."},
+    {"exit-on-auth-failure", "exit_on_auth_failure", kServing, kProcess, kSwitch,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.exit_on_auth_failure; },
+     "Exit 77 when a gateway refuses our credentials."},
+    {"config", "", kOperation, kProcess, kFile, nullptr,
+     "Read settings from this JSON file; comments are allowed."},
+    {"admin", "admin.listen", kOperation, kProcess, kListenAddress,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.admin.listen; },
+     "Where probes and metrics are served, or off."},
+    {"log-level", "log.level", kOperation, kProcess, kLogLevel,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.log.level; },
+     "The least important lines to write."},
+    {"log-format", "log.format", kOperation, kProcess, kLogFormat,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.log.format; }, "How lines look.",
+     kAny, "human on a terminal, else json"},
+    {"log-buffered-bytes-max", "log.buffered_bytes_max", kOperation, kProcess, kSize,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.log.buffered_bytes_max; },
+     "Lines waiting to be written; more are dropped and counted.", at_least(4096)},
+    {"log-field-bytes-max", "log.field_bytes_max", kOperation, kProcess, kSize,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.log.field_bytes_max; },
+     "Longer values are cut.", at_least(64)},
+    {"log-farewell", "log.farewell", kOperation, kProcess, kDuration,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.log.farewell; },
+     "At the end, wait so long for lines to be written."},
+    {"limit-buffer-bytes", "limits.buffer_bytes", kLimits, kProcess, kSize,
+     [](Config& config, GatewayOptions&) -> Slot { return &config.buffer_bytes; },
+     "Bodies buffered in the whole process.", between(65536, kSizeMax)},
+    {"limit-header-list-bytes", "limits.header_list_bytes", kLimits, kEachGateway, kSize,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.header_list_bytes; },
+     "Fields of a request, 32 bytes each added; more: 431.", at_least(1024)},
+    {"limit-header-fields", "limits.header_fields", kLimits, kEachGateway, kCount,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.header_fields; },
+     "Fields of a request; more: 431.", at_least(8)},
+    {"limit-stream-window-bytes", "limits.stream_window_bytes", kLimits, kEachGateway, kSize,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.stream_window_bytes; },
+     "Credit of an upload at its start.", between(1024, kWindowMax)},
+    {"limit-stream-window-bytes-max", "limits.stream_window_bytes_max", kLimits, kEachGateway,
+     kSize,
+     [](Config&,
+        GatewayOptions& gateway) -> Slot { return &gateway.session.stream_window_bytes_max; },
+     "It grows up to this while the origin keeps pace.", between(1024, kWindowMax)},
+    {"limit-link-window-bytes", "limits.link_window_bytes", kLimits, kEachGateway, kSize,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.link_window_bytes; },
+     "Credit of a connection.", between(65535, kWindowMax)},
+    {"limit-response-buffer-bytes", "limits.response_buffer_bytes", kLimits, kEachGateway, kSize,
+     [](Config&, GatewayOptions& gateway) -> Slot {
+       return &gateway.session.response_buffer_bytes;
+     },
+     "Above this the origin is paused.", at_least(1024)},
+    {"limit-link-buffer-bytes", "limits.link_buffer_bytes", kLimits, kEachGateway, kSize,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.link_buffer_bytes; },
+     "Bodies buffered on a link.", between(65536, kSizeMax)},
+    {"limit-output-buffer-bytes", "limits.output_buffer_bytes", kLimits, kEachGateway, kSize,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.output_buffer_bytes; },
+     "Unsent frames of a link; above this it produces no more.", at_least(16384)},
+    {"limit-resets", "limits.resets", kLimits, kEachGateway, kRate,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.resets; },
+     "Streams that a gateway may reset."},
+    {"limit-errors", "limits.errors", kLimits, kEachGateway, kRate,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.errors; },
+     "Streams that we had to reset."},
+    {"limit-control-frames", "limits.control_frames", kLimits, kEachGateway, kRate,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.control_frames; },
+     "PING, SETTINGS, PRIORITY and unknown frames."},
+    {"limit-empty-frames", "limits.empty_frames", kLimits, kEachGateway, kRate,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.empty_frames; },
+     "Frames that bring no progress."},
+    {"limit-progress-timeout", "limits.progress_timeout", kLimits, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.progress_timeout; },
+     "An exchange on which the gateway moves no byte.", at_least(1)},
+    {"limit-settings-timeout", "limits.settings_timeout", kLimits, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.settings_timeout; },
+     "From the hello to attached.", at_least(1)},
+    {"limit-ping-after", "limits.ping_after", kLimits, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.ping_after; },
+     "Silence before we ask whether the gateway is there.", at_least(1)},
+    {"limit-ping-timeout", "limits.ping_timeout", kLimits, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.ping_timeout; },
+     "Silence after we asked: the link is dead.", at_least(1)},
+};
+
+}  // namespace
+
+std::span<const ConfigOption> config_options() {
+  return kOptions;
+}
+
+const ConfigOption* find_option_by_flag(std::string_view flag) {
+  const auto* const found =
+      std::find_if(std::begin(kOptions), std::end(kOptions),
+                   [&](const ConfigOption& option) { return option.flag == flag; });
+  return flag.empty() || found == std::end(kOptions) ? nullptr : found;
+}
+
+const ConfigOption* find_option_by_key(std::string_view key) {
+  const auto* const found =
+      std::find_if(std::begin(kOptions), std::end(kOptions),
+                   [&](const ConfigOption& option) { return option.key == key; });
+  return key.empty() || found == std::end(kOptions) ? nullptr : found;
+}
+
+std::string environment_name(const ConfigOption& option) {
+  std::string name = "PTTH_";
+  for (const char c : option.flag) {
+    name += c == '-' ? '_' : static_cast<char>(c - 'a' + 'A');
+  }
+  return option.flag.empty() ? std::string() : name;
+}
+
+bool is_list(const ConfigOption& option) {
+  return option.kind == kAlpn || option.kind == kServe || option.kind == kGatewayUrl;
+}
+
+}  // namespace ptth
