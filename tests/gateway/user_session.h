@@ -5,6 +5,7 @@
 
 #include "agent/origin/origin.h"
 #include "common/byte_stream.h"
+#include "common/http_rules.h"
 #include "common/loop.h"
 
 #include <cstddef>
@@ -27,7 +28,8 @@ class UserSession : public ByteStream::Listener {
   };
 
   struct Options {
-    std::string via;  // Our name in Via; empty: none is added, as an origin does.
+    Scheme scheme = Scheme::kHttp;  // Of requests that do not say it themselves.
+    std::string via;                // Our name in Via; empty: none is added, as an origin does.
     uint32_t streams_max = 250;
     // Bounds of one request: its body on the way to the Origin, its answer on the way back.
     uint32_t upload_bytes_max = 1 << 18;

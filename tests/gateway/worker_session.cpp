@@ -195,6 +195,8 @@ std::unique_ptr<OriginCall> Http2WorkerSession::call(const RequestHead& head,
 void Http2WorkerSession::leave() {
   if (state_ == State::kEnded || leaving_) return;
   leaving_ = true;
+  // Before it is attached there is nobody to say it to.
+  if (state_ == State::kMagic) close_timer_.start(Milliseconds(0));
   nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, nullptr, 0);
   flush_.schedule();
 }
