@@ -66,7 +66,9 @@ void Dialer::on_addresses(Result<std::vector<Address>> resolved) {
   if (!query_) return;
   loop_.retire(std::move(query_));
   if (!resolved) {
-    fail(resolved.error());
+    Error error = resolved.error();
+    error.side = options_.connect.peer;
+    fail(error);
     return;
   }
   addresses_ = dial_order(resolved.value(), options_.index);

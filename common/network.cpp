@@ -39,9 +39,8 @@ Error resolve_error(const std::string& host, int status) {
   std::string reason = uv_strerror(status);
   if (status == UV_EAI_NONAME || status == UV_EAI_NODATA) reason = "no such name, or no address";
   if (status == UV_EAI_AGAIN) reason = "the name servers do not answer";
-  return {ErrorKind::kResolve, Side::kGateway,
-          "cannot resolve \"" + host + "\": " + reason +
-              " (check the gateway's name and this host's DNS)",
+  return {ErrorKind::kResolve, Side::kLocal,
+          "cannot resolve \"" + host + "\": " + reason + " (check the name and this host's DNS)",
           true};
 }
 

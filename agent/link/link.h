@@ -4,12 +4,14 @@
 // back off, for ever. It owns the stream and the session; it never touches another link.
 
 #include "agent/link/backoff.h"
+#include "agent/link/link_state.h"
 #include "agent/link/profile.h"
 #include "agent/origin/origin.h"
 #include "agent/relay/http2_session.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/metrics.h"
+#include "common/network.h"
 #include "common/tls_stream.h"
 
 #include <cstdint>
@@ -35,24 +37,12 @@ struct GatewayOptions {
   Milliseconds address_race_delay{250};  // RFC 8305 section 5.
 };
 
-enum class LinkState {
-  kIdle,
-  kBackingOff,
-  kResolving,
-  kConnecting,
-  kSecuring,
-  kReversing,
-  kAttaching,
-  kAttached,
-  kDraining,
-  kClosed,
-};
-[[nodiscard]] std::string_view to_string(LinkState state);
-
 class Link {
  public:
   class Listener {
    public:
+    // From the loop, never from inside a method of the link. Whoever lets go of a link that is
+    // kClosed in here uses Loop::retire.
     virtual void on_link_state(const Link& link, LinkState state) = 0;
 
    protected:
@@ -69,9 +59,12 @@ class Link {
     Budget& budget;
     const Profile& profile;
     Listener& listener;
+    Network& network;
+    Random random = {};  // For the waits; empty: seeded by the system.
   };
 
-  // index: 0 .. connections-1, chooses the address. capacity: what this link advertises.
+  // index: 0 .. connections-1, chooses the address; it is also the id. capacity: what this link
+  // advertises.
   [[nodiscard]] static std::unique_ptr<Link> create(const Surroundings& surroundings,
                                                     const GatewayOptions& options, uint32_t index,
                                                     uint32_t capacity);
@@ -82,10 +75,12 @@ class Link {
   Link& operator=(Link&&) = delete;
   virtual ~Link() = default;
 
+  // These take effect at the end of the turn. start() once; drain() and abort() in every state.
   virtual void start() = 0;
-  // Ends in kClosed once what is in flight has finished.
+  // Ends in kClosed once what is in flight has finished; how long that may take is the caller's to
+  // bound, with abort().
   virtual void drain() = 0;
-  // Ends in kClosed at once.
+  // Ends in kClosed at once: exchanges are reset, and that gets a second to leave.
   virtual void abort() = 0;
 
   [[nodiscard]] virtual LinkState state() const = 0;

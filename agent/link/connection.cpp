@@ -1,0 +1,204 @@
+#include "agent/link/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ptth {
+
+namespace {
+
+// The kernel gives up on unacknowledged bytes shortly before the session's PING would: whichever
+// sees the dead path first.
+constexpr Milliseconds kUserTimeoutMargin{500};
+
+DialOptions dial_options(const GatewayOptions& gateway, uint32_t index) {
+  DialOptions options;
+  options.host = gateway.host;
+  options.port = gateway.port;
+  options.index = index;
+  options.race_delay = gateway.address_race_delay;
+  options.deadline = gateway.connect_timeout;
+  options.connect.peer = Side::kGateway;
+  const Milliseconds budget = gateway.session.ping_after + gateway.session.ping_timeout;
+  options.connect.user_timeout = std::max(budget - kUserTimeoutMargin, kUserTimeoutMargin);
+  return options;
+}
+
+}  // namespace
+
+Connection::Connection(const Parameters& parameters, Connection::Listener& listener)
+    : parameters_(parameters),
+      loop_(parameters.around.loop),
+      listener_(listener),
+      step_(LinkState::kResolving),
+      began_ms_(loop_.now_ms()),
+      deadline_(loop_, [this] { on_deadline(); }) {
+  dialer_ = std::make_unique<Dialer>(loop_, parameters_.around.network,
+                                     dial_options(parameters_.gateway, parameters_.index),
+                                     static_cast<Dialer::Listener&>(*this));
+  if (!dialer_->resolving()) step_ = LinkState::kConnecting;
+}
+
+Connection::~Connection() = default;
+
+void Connection::drain() {
+  session_->drain();
+}
+
+void Connection::abort() {
+  session_->abort();
+}
+
+void Connection::silence() {
+  silent_ = true;
+  deadline_.stop();
+  if (dialer_) dialer_->cancel();
+  if (securing_) securing_->set_listener(nullptr);
+  if (stream_) stream_->set_listener(nullptr);
+}
+
+size_t Connection::exchanges_in_flight() const {
+  return session_ ? session_->exchanges_in_flight() : 0;
+}
+
+Milliseconds Connection::attached_for() const {
+  return step_ == LinkState::kAttached ? Milliseconds(loop_.now_ms() - attached_ms_)
+                                       : Milliseconds(0);
+}
+
+Milliseconds Connection::age() const {
+  return Milliseconds(loop_.now_ms() - began_ms_);
+}
+
+void Connection::on_resolved() {
+  if (!silent_) move_to(LinkState::kConnecting);
+}
+
+void Connection::on_dialed(std::unique_ptr<ByteStream> stream, const Address& address) {
+  if (silent_) {
+    loop_.retire(std::move(stream));
+    return;
+  }
+  address_ = address.text();
+  loop_.retire(std::move(dialer_));
+  if (parameters_.gateway.tls) {
+    secure(std::move(stream));
+  } else {
+    reverse(std::move(stream));
+  }
+}
+
+void Connection::on_dial_failed(const Error& error) {
+  end(error);
+}
+
+void Connection::secure(std::unique_ptr<ByteStream> stream) {
+  move_to(LinkState::kSecuring);
+  if (silent_) {
+    loop_.retire(std::move(stream));
+    return;
+  }
+  // Made anew each time, so that renewed files are picked up.
+  auto context = TlsContext::for_client(parameters_.gateway.tls_options);
+  if (!context) {
+    loop_.retire(std::move(stream));
+    end(context.error());
+    return;
+  }
+  tls_context_ = std::move(context).value();
+  const GatewayOptions& gateway = parameters_.gateway;
+  TlsStream::Parameters tls;
+  tls.server_name = gateway.server_name.empty() ? gateway.host : gateway.server_name;
+  tls.alpn = gateway.alpn.empty() ? parameters_.around.profile.default_alpn() : gateway.alpn;
+  securing_ = TlsStream::connect(loop_, *tls_context_, std::move(stream), std::move(tls), *this);
+  deadline_.start(gateway.connect_timeout - age());
+}
+
+void Connection::on_secured() {
+  if (silent_) return;
+  tls_version_ = securing_->tls_version();
+  reverse(std::move(securing_));
+}
+
+void Connection::on_handshake_failed(const Error& error) {
+  end(error);
+}
+
+void Connection::reverse(std::unique_ptr<ByteStream> stream) {
+  deadline_.start(parameters_.gateway.session.settings_timeout);
+  stream_ = parameters_.around.profile.reverse(loop_, std::move(stream), *this);
+  move_to(LinkState::kReversing);
+}
+
+void Connection::on_reversed() {
+  if (silent_) return;
+  const Link::Surroundings& around = parameters_.around;
+  Http2Session::Options options;
+  options.limits = parameters_.gateway.session;
+  options.gateway = parameters_.gateway.name;
+  options.link_id = parameters_.link_id;
+  options.capacity = parameters_.capacity;
+  options.capacity_in_second_settings = around.profile.capacity_in_second_settings();
+  session_ = Http2Session::start(loop_, *stream_, around.origin, around.log, around.relay_metrics,
+                                 around.budget, std::move(options), *this);
+  move_to(LinkState::kAttaching);
+}
+
+void Connection::on_not_reversed(const Error& error) {
+  end(error);
+}
+
+void Connection::on_session_attached() {
+  if (silent_) return;
+  deadline_.stop();
+  attached_ms_ = loop_.now_ms();
+  move_to(LinkState::kAttached);
+}
+
+void Connection::on_session_leaving() {
+  if (!silent_ && step_ == LinkState::kAttached) listener_.on_connection_leaving(*this);
+}
+
+void Connection::on_session_ended(const Error& error) {
+  end(error);
+}
+
+void Connection::on_deadline() {
+  std::string detail;
+  if (step_ == LinkState::kSecuring) {
+    detail = "TLS with " + address_ + " was not established in time (is this a TLS port?)";
+  } else {
+    detail = "no HTTP/2 from " + address_ +
+             " in time (does the gateway reverse connections on this port, with this profile?)";
+  }
+  end({ErrorKind::kTimeout, Side::kGateway, detail, true});
+}
+
+void Connection::move_to(LinkState step) {
+  step_ = step;
+  listener_.on_connection_step(*this, step);
+}
+
+void Connection::end(Error error) {
+  if (silent_) return;
+  judge(error);
+  silence();
+  listener_.on_connection_ended(*this, error);
+}
+
+// In TLS 1.3 a client learns only with its first read that its certificate was not accepted, and
+// some gateways (HAProxy) then just close.
+void Connection::judge(Error& error) const {
+  const bool before_attached = step_ == LinkState::kReversing || step_ == LinkState::kAttaching;
+  if (!before_attached || error.kind != ErrorKind::kClosed || !parameters_.gateway.tls) return;
+  const std::string& certificate = parameters_.gateway.tls_options.cert_file;
+  if (certificate.empty()) {
+    error.detail += " right after TLS (it may require a client certificate: --cert-file)";
+    return;
+  }
+  error.kind = ErrorKind::kRefused;
+  error.retryable = false;
+  error.detail += " right after TLS: it probably does not accept the certificate in " + certificate;
+}
+
+}  // namespace ptth

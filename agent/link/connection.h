@@ -1,0 +1,114 @@
+#pragma once
+
+// Connection: one pass of a link, from the dial over TLS and the profile's hello to the end of the
+// session. It never dials twice; what follows its end is the link's to decide.
+
+#include "agent/link/link.h"
+#include "agent/link/profile.h"
+#include "agent/relay/http2_session.h"
+#include "common/dialer.h"
+#include "common/loop.h"
+#include "common/tls_stream.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace ptth {
+
+class Connection final : private Dialer::Listener,
+                         private TlsStream::HandshakeListener,
+                         private Profile::Listener,
+                         private Http2Session::Listener {
+ public:
+  class Listener {
+   public:
+    // kConnecting, kSecuring, kReversing, kAttaching, kAttached, in this order; kSecuring only with
+    // TLS.
+    virtual void on_connection_step(Connection& connection, LinkState step) = 0;
+    // The gateway sends no new requests; those in flight go on. After kAttached only.
+    virtual void on_connection_leaving(Connection& connection) = 0;
+    // Terminal. kRefused: the gateway did not accept our credentials; kClosed with retryable on a
+    // connection that was attached: nothing was wrong.
+    virtual void on_connection_ended(Connection& connection, const Error& error) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  // All of it outlives the connection.
+  struct Parameters {
+    const Link::Surroundings& around;
+    const GatewayOptions& gateway;
+    uint32_t index;
+    uint32_t capacity;
+    uint64_t link_id;
+  };
+
+  // Begins with step(): kResolving, or kConnecting when the host is an address. The listener is
+  // called from the loop.
+  Connection(const Parameters& parameters, Connection::Listener& listener);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  Connection(Connection&&) = delete;
+  Connection& operator=(Connection&&) = delete;
+
+  // Only with a session; on_connection_ended follows.
+  void drain();
+  void abort();
+  // No listener call comes after it. Then hand it to Loop::retire.
+  void silence();
+
+  [[nodiscard]] LinkState step() const { return step_; }
+
+  [[nodiscard]] bool has_session() const { return session_ != nullptr; }
+
+  [[nodiscard]] size_t exchanges_in_flight() const;
+
+  [[nodiscard]] Milliseconds attached_for() const;
+  [[nodiscard]] Milliseconds age() const;
+
+  // For the log; empty until known.
+  [[nodiscard]] const std::string& address() const { return address_; }
+
+  [[nodiscard]] const std::string& tls_version() const { return tls_version_; }
+
+ private:
+  void on_resolved() override;
+  void on_dialed(std::unique_ptr<ByteStream> stream, const Address& address) override;
+  void on_dial_failed(const Error& error) override;
+  void on_secured() override;
+  void on_handshake_failed(const Error& error) override;
+  void on_reversed() override;
+  void on_not_reversed(const Error& error) override;
+  void on_session_attached() override;
+  void on_session_leaving() override;
+  void on_session_ended(const Error& error) override;
+
+  void secure(std::unique_ptr<ByteStream> stream);
+  void reverse(std::unique_ptr<ByteStream> stream);
+  void on_deadline();
+  void move_to(LinkState step);
+  void end(Error error);
+  void judge(Error& error) const;
+
+  Parameters parameters_;
+  Loop& loop_;
+  Connection::Listener& listener_;
+  LinkState step_;
+  bool silent_ = false;
+  uint64_t began_ms_;
+  uint64_t attached_ms_ = 0;
+  std::string address_;
+  std::string tls_version_;
+  // In the order in which each uses those before it.
+  std::unique_ptr<TlsContext> tls_context_;
+  std::unique_ptr<Dialer> dialer_;
+  std::unique_ptr<TlsStream> securing_;
+  std::unique_ptr<ByteStream> stream_;
+  std::unique_ptr<Http2Session> session_;
+  Timer deadline_;
+};
+
+}  // namespace ptth

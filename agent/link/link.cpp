@@ -1,0 +1,347 @@
+#include "agent/link/link.h"
+
+#include "agent/link/connection.h"
+#include "agent/link/link_metrics.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace ptth {
+
+namespace {
+
+// Sessions that a gateway has left and that still have exchanges in flight. One more, and the
+// oldest is cut.
+constexpr size_t kRetiringMax = 4;
+// What an aborted session gets to send its last frames.
+constexpr Milliseconds kAbortGrace{1'000};
+
+// The policy of a link over time; each pass is a Connection.
+class GatewayLink final : public Link, private Connection::Listener {
+ public:
+  GatewayLink(const Surroundings& around, const GatewayOptions& options, uint32_t index,
+              uint32_t capacity);
+  ~GatewayLink() override;
+  GatewayLink(const GatewayLink&) = delete;
+  GatewayLink& operator=(const GatewayLink&) = delete;
+  GatewayLink(GatewayLink&&) = delete;
+  GatewayLink& operator=(GatewayLink&&) = delete;
+
+  void start() override { command(Command::kStart); }
+
+  void drain() override { command(Command::kDrain); }
+
+  void abort() override { command(Command::kAbort); }
+
+  [[nodiscard]] LinkState state() const override { return state_; }
+
+  [[nodiscard]] const std::string& gateway() const override { return options_.name; }
+
+  [[nodiscard]] uint64_t id() const override { return index_; }
+
+  [[nodiscard]] size_t exchanges_in_flight() const override;
+
+  [[nodiscard]] bool credentials_refused() const override { return credentials_refused_; }
+
+  [[nodiscard]] const std::string& last_error() const override { return last_error_; }
+
+ private:
+  // Each outranks those before it.
+  enum class Command { kNone, kStart, kDrain, kAbort };
+
+  void on_connection_step(Connection& connection, LinkState step) override;
+  void on_connection_leaving(Connection& connection) override;
+  void on_connection_ended(Connection& connection, const Error& error) override;
+
+  void command(Command command);
+  void obey();
+  void dial();
+  void on_active_ended(Milliseconds attached_for, const Error& error);
+  void redial_at_once(Counter& redials, std::string_view reason);
+  void back_off(Milliseconds wait, std::string_view reason);
+  void note_failure(const Error& error);
+  void note_attached();
+  void begin_drain();
+  void begin_abort();
+  void close_if_done();
+  void discard(std::unique_ptr<Connection> connection);
+  void discard_all();
+  void transition(LinkState to, std::string_view reason);
+  void log_transition(LinkState from, std::string_view reason) const;
+
+  Surroundings around_;
+  GatewayOptions options_;
+  uint32_t index_;
+  uint32_t capacity_;
+  LinkMetrics metrics_;
+  Backoff backoff_;
+  LinkState state_ = LinkState::kIdle;
+  Command wanted_ = Command::kNone;
+  bool failing_ = false;  // The last attempt failed, and so is worth a warning.
+  bool credentials_refused_ = false;
+  std::string last_error_;
+  Milliseconds wait_{0};
+  std::unique_ptr<Connection> active_;
+  // Left by the gateway, oldest first.
+  std::vector<std::unique_ptr<Connection>> retiring_;
+  Timer redial_;
+  Timer abort_grace_;
+  EndOfTurn obey_;
+};
+
+GatewayLink::GatewayLink(const Surroundings& around, const GatewayOptions& options, uint32_t index,
+                         uint32_t capacity)
+    : around_(around),
+      options_(options),
+      index_(index),
+      capacity_(capacity),
+      metrics_(around.metrics, options.name),
+      backoff_(options.backoff, around.random ? around.random : make_random()),
+      redial_(around.loop, [this] { dial(); }),
+      abort_grace_(around.loop,
+                   [this] {
+                     discard_all();
+                     close_if_done();
+                   }),
+      obey_(around.loop, [this] { obey(); }) {
+  metrics_.in_state(state_).add(1);
+}
+
+GatewayLink::~GatewayLink() {
+  metrics_.in_state(state_).add(-1);
+  if (credentials_refused_) metrics_.credentials_refused.add(-1);
+}
+
+size_t GatewayLink::exchanges_in_flight() const {
+  size_t count = active_ ? active_->exchanges_in_flight() : 0;
+  for (const auto& connection : retiring_)
+    count += connection->exchanges_in_flight();
+  return count;
+}
+
+void GatewayLink::command(Command command) {
+  wanted_ = std::max(wanted_, command);
+  obey_.schedule();
+}
+
+void GatewayLink::obey() {
+  if (state_ == LinkState::kClosed) return;
+  switch (wanted_) {
+    case Command::kNone:
+      return;
+    case Command::kStart:
+      if (state_ == LinkState::kIdle) dial();
+      return;
+    case Command::kDrain:
+      if (state_ != LinkState::kDraining) begin_drain();
+      return;
+    case Command::kAbort:
+      begin_abort();
+      return;
+  }
+}
+
+void GatewayLink::dial() {
+  metrics_.dials.add();
+  active_ = std::make_unique<Connection>(
+      Connection::Parameters{around_, options_, index_, capacity_, id()},
+      static_cast<Connection::Listener&>(*this));
+  transition(active_->step(), "dial");
+}
+
+void GatewayLink::on_connection_step(Connection& connection, LinkState step) {
+  if (state_ == LinkState::kDraining || &connection != active_.get()) return;
+  if (step == LinkState::kAttached) note_attached();
+  transition(step, "");
+}
+
+// Make before break: the session goes on with what it has while the next one is dialled.
+void GatewayLink::on_connection_leaving(Connection& connection) {
+  if (state_ != LinkState::kAttached || &connection != active_.get()) return;
+  backoff_.was_attached(active_->attached_for());
+  if (retiring_.size() == kRetiringMax) {
+    discard(std::move(retiring_.front()));
+    retiring_.erase(retiring_.begin());
+  }
+  retiring_.push_back(std::move(active_));
+  redial_at_once(metrics_.redials_after_leaving, "the gateway sends no new requests here");
+}
+
+void GatewayLink::on_connection_ended(Connection& connection, const Error& error) {
+  if (&connection == active_.get()) {
+    const Milliseconds attached_for = active_->attached_for();
+    discard(std::move(active_));
+    if (state_ != LinkState::kDraining) {
+      on_active_ended(attached_for, error);
+      return;
+    }
+  } else {
+    const auto found = std::find_if(retiring_.begin(), retiring_.end(), [&](const auto& candidate) {
+      return candidate.get() == &connection;
+    });
+    CHECK_INVARIANT(found != retiring_.end());
+    discard(std::move(*found));
+    retiring_.erase(found);
+  }
+  close_if_done();
+}
+
+void GatewayLink::on_active_ended(Milliseconds attached_for, const Error& error) {
+  if (state_ == LinkState::kAttached) {
+    backoff_.was_attached(attached_for);
+    // HAProxy closes idle links with a bare end, all the time.
+    if (error.kind == ErrorKind::kClosed && error.retryable) {
+      redial_at_once(metrics_.redials_after_close, error.detail);
+      return;
+    }
+  }
+  note_failure(error);
+  const auto cause =
+      error.kind == ErrorKind::kRefused ? Backoff::Cause::kRefused : Backoff::Cause::kUnavailable;
+  back_off(backoff_.after_failure(cause), error.detail);
+}
+
+void GatewayLink::redial_at_once(Counter& redials, std::string_view reason) {
+  if (const auto wait = backoff_.at_once()) {
+    redials.add();
+    back_off(*wait, reason);
+    return;
+  }
+  const std::string too_often =
+      "the gateway closes links soon after they were attached, over and over; now: " +
+      std::string(reason);
+  note_failure({ErrorKind::kClosed, Side::kGateway, too_often, true});
+  back_off(backoff_.after_failure(Backoff::Cause::kUnavailable), too_often);
+}
+
+void GatewayLink::back_off(Milliseconds wait, std::string_view reason) {
+  wait_ = wait;
+  redial_.start(wait);
+  transition(LinkState::kBackingOff, reason);
+}
+
+void GatewayLink::note_failure(const Error& error) {
+  metrics_.failures(error.kind).add();
+  failing_ = true;
+  last_error_ = error.detail;
+  const bool refused = error.kind == ErrorKind::kRefused;
+  metrics_.credentials_refused.add((refused ? 1 : 0) - (credentials_refused_ ? 1 : 0));
+  credentials_refused_ = refused;
+}
+
+void GatewayLink::note_attached() {
+  metrics_.attaches.add();
+  metrics_.attach_seconds.observe(static_cast<double>(active_->age().count()) / 1000.0);
+  if (credentials_refused_) metrics_.credentials_refused.add(-1);
+  credentials_refused_ = false;
+  failing_ = false;
+  last_error_.clear();
+}
+
+void GatewayLink::begin_drain() {
+  redial_.stop();
+  if (active_ && !active_->has_session()) discard(std::move(active_));
+  // Taken first: a session may end as soon as it is told.
+  std::vector<Connection*> sessions;
+  if (active_) sessions.push_back(active_.get());
+  for (const auto& connection : retiring_)
+    sessions.push_back(connection.get());
+  transition(LinkState::kDraining, "drain");
+  for (Connection* connection : sessions)
+    connection->drain();
+  close_if_done();
+}
+
+void GatewayLink::begin_abort() {
+  if (abort_grace_.running()) return;
+  abort_grace_.start(kAbortGrace);
+  redial_.stop();
+  if (active_ && !active_->has_session()) discard(std::move(active_));
+  std::vector<Connection*> sessions;
+  if (active_) sessions.push_back(active_.get());
+  for (const auto& connection : retiring_)
+    sessions.push_back(connection.get());
+  if (state_ != LinkState::kDraining) transition(LinkState::kDraining, "abort");
+  for (Connection* connection : sessions)
+    connection->abort();
+  close_if_done();
+}
+
+void GatewayLink::close_if_done() {
+  if (state_ != LinkState::kDraining || active_ || !retiring_.empty()) return;
+  abort_grace_.stop();
+  transition(LinkState::kClosed, "nothing in flight");
+}
+
+void GatewayLink::discard(std::unique_ptr<Connection> connection) {
+  connection->silence();
+  around_.loop.retire(std::move(connection));
+}
+
+void GatewayLink::discard_all() {
+  if (active_) discard(std::move(active_));
+  for (auto& connection : retiring_)
+    discard(std::move(connection));
+  retiring_.clear();
+}
+
+void GatewayLink::transition(LinkState to, std::string_view reason) {
+  CHECK_INVARIANT(may_follow(state_, to));
+  const LinkState from = state_;
+  metrics_.in_state(from).add(-1);
+  metrics_.in_state(to).add(1);
+  state_ = to;
+  log_transition(from, reason);
+  around_.listener.on_link_state(*this, to);
+}
+
+// What operators wait for is told, each step on the way only when asked for.
+void GatewayLink::log_transition(LinkState from, std::string_view reason) const {
+  Log& log = around_.log;
+  const LogField gateway{"gateway", options_.name};
+  const LogField link{"link", id()};
+  const LogField old_state{"from", to_string(from)};
+  const LogField new_state{"to", to_string(state_)};
+  const LogField why{"reason", reason};
+  switch (state_) {
+    case LinkState::kAttached:
+      log.info("link state", {gateway,
+                              link,
+                              old_state,
+                              new_state,
+                              why,
+                              {"address", active_->address()},
+                              {"tls", active_->tls_version()},
+                              {"took_ms", int64_t{active_->age().count()}}});
+      return;
+    case LinkState::kBackingOff: {
+      const LogLevel level = failing_ ? LogLevel::kWarn : LogLevel::kInfo;
+      if (!log.enabled(level)) return;
+      log.write(level, "link state",
+                {gateway, link, old_state, new_state, why, {"wait_ms", int64_t{wait_.count()}}});
+      return;
+    }
+    case LinkState::kDraining:
+    case LinkState::kClosed:
+      log.info("link state", {gateway, link, old_state, new_state, why});
+      return;
+    case LinkState::kIdle:
+    case LinkState::kResolving:
+    case LinkState::kConnecting:
+    case LinkState::kSecuring:
+    case LinkState::kReversing:
+    case LinkState::kAttaching:
+      log.debug("link state", {gateway, link, old_state, new_state, why});
+      return;
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Link> Link::create(const Surroundings& surroundings, const GatewayOptions& options,
+                                   uint32_t index, uint32_t capacity) {
+  return std::make_unique<GatewayLink>(surroundings, options, index, capacity);
+}
+
+}  // namespace ptth

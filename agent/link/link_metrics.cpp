@@ -1,0 +1,42 @@
+#include "agent/link/link_metrics.h"
+
+namespace ptth {
+
+namespace {
+
+constexpr const char* kRedialsHelp =
+    "Dials without a wait, because a link that was attached ended without a fault.";
+
+}  // namespace
+
+LinkMetrics::LinkMetrics(Metrics& metrics, const std::string& gateway)
+    : dials(metrics.counter("ptth_link_dials", "Attempts to connect to the gateway.",
+                            {{"gateway", gateway}})),
+      attaches(metrics.counter("ptth_link_attaches", "Links that became ready for requests.",
+                               {{"gateway", gateway}})),
+      redials_after_close(metrics.counter("ptth_link_redials", kRedialsHelp,
+                                          {{"gateway", gateway}, {"cause", "closed"}})),
+      redials_after_leaving(metrics.counter("ptth_link_redials", kRedialsHelp,
+                                            {{"gateway", gateway}, {"cause", "leaving"}})),
+      credentials_refused(metrics.gauge("ptth_link_credentials_refused",
+                                        "Links whose credentials the gateway refused last time.",
+                                        {{"gateway", gateway}})),
+      attach_seconds(metrics.histogram("ptth_link_attach_seconds",
+                                       "From the dial to a link that is ready for requests.",
+                                       latency_bounds(), {{"gateway", gateway}})),
+      metrics_(metrics),
+      gateway_(gateway) {
+  for (size_t index = 0; index < kLinkStateCount; ++index) {
+    const auto state = static_cast<LinkState>(index);
+    states_[index] =
+        &metrics.gauge("ptth_link_state", "Links in each state.",
+                       {{"gateway", gateway}, {"state", std::string(to_string(state))}});
+  }
+}
+
+Counter& LinkMetrics::failures(ErrorKind reason) const {
+  return metrics_.counter("ptth_link_failures", "Dials and links that ended with a fault.",
+                          {{"gateway", gateway_}, {"reason", std::string(to_string(reason))}});
+}
+
+}  // namespace ptth
