@@ -138,6 +138,8 @@ void Connection::on_reversed() {
   options.gateway = parameters_.gateway.name;
   options.link_id = parameters_.link_id;
   options.capacity = parameters_.capacity;
+  options.rules = parameters_.gateway.rules;
+  options.drain_style = around.profile.drain_style();
   options.capacity_in_second_settings = around.profile.capacity_in_second_settings();
   session_ = Http2Session::start(loop_, *stream_, around.origin, around.log, around.relay_metrics,
                                  around.budget, std::move(options), *this);

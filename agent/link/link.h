@@ -33,6 +33,7 @@ struct GatewayOptions {
   std::string server_name;  // SNI and verified name; empty: host.
   BackoffOptions backoff;
   SessionLimits session;
+  RequestRules rules;
   Milliseconds connect_timeout{10'000};  // Resolve to TLS secured.
   Milliseconds address_race_delay{250};  // RFC 8305 section 5.
 };

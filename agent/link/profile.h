@@ -4,6 +4,7 @@
 // back the stream on which the gateway is the HTTP client. Each kind is one .cpp with one factory
 // line here.
 
+#include "agent/relay/http2_session.h"
 #include "common/byte_stream.h"
 #include "common/error.h"
 #include "common/loop.h"
@@ -40,6 +41,8 @@ class Profile {
   [[nodiscard]] virtual std::string_view name() const = 0;
   // The ALPN ids to offer, as bytes, unless the configuration names others.
   [[nodiscard]] virtual std::vector<std::string> default_alpn() const = 0;
+  // How this kind of gateway is told that we leave.
+  [[nodiscard]] virtual DrainStyle drain_style() const = 0;
   // HAProxy reads MAX_CONCURRENT_STREAMS only from a second SETTINGS frame.
   [[nodiscard]] virtual bool capacity_in_second_settings() const = 0;
   // The returned stream owns the connected one. The listener outlives it and is called from the

@@ -60,6 +60,8 @@ class DirectProfile final : public Profile {
     return {"\xd5\x87\xc9\xa5", "ph2", "rh2"};
   }
 
+  [[nodiscard]] DrainStyle drain_style() const override { return DrainStyle::kAnnounce; }
+
   [[nodiscard]] bool capacity_in_second_settings() const override { return false; }
 
   [[nodiscard]] std::unique_ptr<ByteStream> reverse(Loop& loop,
