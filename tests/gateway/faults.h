@@ -1,14 +1,12 @@
 #pragma once
 
-// Faults that the development gateway makes on purpose. Each is VALUE or VALUE@N: for every request
-// (or worker connection), or only for the N-th, counted from 1.
+// Faults that the development gateway makes on purpose: for every request (or worker connection),
+// or only for the N-th, counted from 1.
 
-#include "common/error.h"
 #include "common/loop.h"
 
 #include <cstdint>
 #include <optional>
-#include <string_view>
 
 namespace ptth::dev {
 
@@ -46,10 +44,5 @@ struct ConnectionFaults {
 
 [[nodiscard]] RequestFaults request_faults(const FaultOptions& options, uint64_t number);
 [[nodiscard]] ConnectionFaults connection_faults(const FaultOptions& options, uint64_t number);
-
-// "1000", "64KiB", "1MiB", each with "@N" or without.
-[[nodiscard]] Result<Fault> parse_bytes_fault(std::string_view text);
-// "200ms", "2s", each with "@N" or without.
-[[nodiscard]] Result<Fault> parse_duration_fault(std::string_view text);
 
 }  // namespace ptth::dev
