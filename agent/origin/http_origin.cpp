@@ -312,11 +312,7 @@ Pool::Pool(Loop& loop, Network& network, Metrics& metrics, const HttpOriginOptio
   probe_timer_.start(Milliseconds(0));
 }
 
-Pool::~Pool() {
-  for (auto& connection : connections_)
-    loop_.retire(std::move(connection));
-  loop_.retire(std::move(probe_dial_));
-}
+Pool::~Pool() = default;
 
 std::unique_ptr<OriginCall> Pool::start(const RequestHead& head, ResponseListener& listener,
                                         WorkSlot slot) {

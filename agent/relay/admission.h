@@ -18,8 +18,11 @@ struct AdmissionOptions {
   uint32_t capacity = 100;  // Exchanges that the origin may have in hand.
 };
 
-// Everything is borrowed and outlives the returned origin and its calls.
+// Everything is borrowed and outlives the returned origin and its calls. in_use counts the work
+// that the inner origin has in hand; it outlives that origin too, which keeps slots of cancelled
+// calls.
 [[nodiscard]] std::unique_ptr<Origin> make_admission(Loop& loop, Metrics& metrics, Origin& inner,
-                                                     const AdmissionOptions& options);
+                                                     const AdmissionOptions& options,
+                                                     uint32_t& in_use);
 
 }  // namespace ptth

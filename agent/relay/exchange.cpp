@@ -171,11 +171,15 @@ void Exchange::stall() {
     answer(refusal_for(error), error);
     return;
   }
-  verdict_ = Verdict::kGatewayStalled;
-  error_detail_ = std::move(error.detail);
+  give_up(Verdict::kGatewayStalled, std::move(error.detail));
+  around_.carrier.reset(*this, kCancelCode);
+}
+
+void Exchange::give_up(Verdict verdict, std::string detail) {
+  verdict_ = verdict;
+  error_detail_ = std::move(detail);
   drop_call();
   response_state_ = ResponseState::kReset;
-  around_.carrier.reset(*this, kCancelCode);
 }
 
 void Exchange::finish(Verdict verdict_unless_known) {

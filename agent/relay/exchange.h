@@ -93,6 +93,8 @@ class Exchange final : public ResponseListener {
   [[nodiscard]] uint64_t last_progress_ms() const { return last_progress_ms_; }
 
   void stall();
+  // The session resets the stream for that reason.
+  void give_up(Verdict verdict, std::string detail);
 
   [[nodiscard]] int32_t stream_id() const { return stream_id_; }
 
@@ -101,6 +103,15 @@ class Exchange final : public ResponseListener {
   [[nodiscard]] bool started() const { return started_; }
 
   [[nodiscard]] const RequestHead& head() const { return head_; }
+
+  // RFC 9113 section 8.1.1: what has come of the body breaks no promise of content-length.
+  [[nodiscard]] bool body_fits(size_t more) const {
+    return head_.body != BodyKind::kLength || request_bytes_ + more <= head_.content_length;
+  }
+
+  [[nodiscard]] bool body_is_whole() const {
+    return head_.body != BodyKind::kLength || request_bytes_ == head_.content_length;
+  }
 
   [[nodiscard]] size_t request_bytes_waiting() const {
     return static_cast<size_t>(request_bytes_ - request_bytes_taken_);

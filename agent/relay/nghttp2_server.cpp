@@ -112,14 +112,6 @@ struct Nghttp2Server::Callbacks {
     return 0;
   }
 
-  // nghttp2 would drop the field in silence; such a request is malformed (RFC 9113 section 8.1.1).
-  static int invalid_header(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/,
-                            const uint8_t* /*name*/, size_t /*name_size*/, const uint8_t* /*value*/,
-                            size_t /*value_size*/, uint8_t /*flags*/, void* user_data) noexcept {
-    server(user_data).listener_.on_invalid_frame();
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  }
-
   static int frame_received(nghttp2_session* /*session*/, const nghttp2_frame* frame,
                             void* user_data) noexcept {
     Listener& listener = server(user_data).listener_;
@@ -239,7 +231,6 @@ std::unique_ptr<nghttp2_session_callbacks, CallbacksDeleter> Nghttp2Server::Call
   nghttp2_session_callbacks_set_on_begin_frame_callback(raw, begin_frame);
   nghttp2_session_callbacks_set_on_begin_headers_callback(raw, begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(raw, header);
-  nghttp2_session_callbacks_set_on_invalid_header_callback(raw, invalid_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(raw, frame_received);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(raw, data_chunk);
   nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(raw, invalid_frame);
@@ -261,6 +252,8 @@ Nghttp2Server::Nghttp2Server(Listener& listener, const Options& options)
   nghttp2_option_set_no_recv_client_magic(raw_option, 1);
   nghttp2_option_set_no_auto_window_update(raw_option, 1);
   nghttp2_option_set_no_closed_streams(raw_option, 1);
+  // RequestReader and the session keep the rules of HTTP messages (see there).
+  nghttp2_option_set_no_http_messaging(raw_option, 1);
   // Our response heads are bounded by the origin's limits, which are larger than nghttp2's default.
   nghttp2_option_set_max_send_header_block_length(raw_option, size_t{256} * 1024);
 

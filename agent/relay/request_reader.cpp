@@ -3,6 +3,8 @@
 #include "common/authority.h"
 #include "common/http_rules.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace ptth {
@@ -45,17 +47,30 @@ void RequestReader::add(std::string_view name, std::string_view value) {
   ++fields_;
   list_bytes_ += name.size() + value.size() + 32;
   if (fields_ > rules_.header_fields || list_bytes_ > rules_.header_list_bytes) over_limit_ = true;
-  if (over_limit_) return;
-  if (in_trailers_) {
-    const FieldRules& rules = field_rules(name);
-    if (!rules.hop_by_hop && !rules.forbidden_in_trailers) trailers_.add(name, value);
+  if (over_limit_ || malformed_ != nullptr) return;
+  if (!is_field_value(value) || trim_whitespace(value).size() != value.size()) {
+    malformed_ = "a field value has a byte that is not allowed";
     return;
   }
   if (name.starts_with(':')) {
     add_pseudo(name, value);
+    return;
+  }
+  if (!is_lower_case_token(name)) {
+    malformed_ = "a field name is not a token in lower case";
+    return;
+  }
+  regular_seen_ = true;
+  if (in_trailers_) {
+    add_trailer(name, value);
   } else {
     add_field(name, value);
   }
+}
+
+void RequestReader::add_trailer(std::string_view name, std::string_view value) {
+  const FieldRules& rules = field_rules(name);
+  if (!rules.hop_by_hop && !rules.forbidden_in_trailers) trailers_.add(name, value);
 }
 
 void RequestReader::begin_trailers() {
@@ -64,12 +79,34 @@ void RequestReader::begin_trailers() {
   list_bytes_ = 0;
 }
 
+// RFC 9113 section 8.3: known, once, and before the others.
 void RequestReader::add_pseudo(std::string_view name, std::string_view value) {
-  if (name == ":method") head_.method = value;
-  if (name == ":scheme") head_.scheme = value;
-  if (name == ":authority") head_.authority = value;
-  if (name == ":path") head_.path = value;
-  if (name == ":protocol") protocol_ = value;
+  static constexpr std::array<std::string_view, 5> kNames = {":method", ":scheme", ":authority",
+                                                             ":path", ":protocol"};
+  const std::array<std::string*, 5> places = {&head_.method, &head_.scheme, &head_.authority,
+                                              &head_.path, &protocol_};
+  const auto* found = std::find(kNames.begin(), kNames.end(), name);
+  if (found == kNames.end() || in_trailers_ || regular_seen_) {
+    malformed_ = "a pseudo field that is unknown or out of place";
+    return;
+  }
+  const auto index = static_cast<size_t>(found - kNames.begin());
+  const unsigned bit = 1U << index;
+  if ((pseudo_seen_ & bit) != 0) {
+    malformed_ = "a pseudo field that comes twice";
+    return;
+  }
+  pseudo_seen_ |= bit;
+  *places[index] = value;
+}
+
+// RFC 9113 sections 8.3.1 and 8.5.
+void RequestReader::end_head() {
+  if (over_limit_ || malformed_ != nullptr) return;
+  const bool plain_connect = head_.method == "CONNECT" && protocol_.empty();
+  const bool has_target = !head_.scheme.empty() && !head_.path.empty();
+  const bool fits = plain_connect ? head_.scheme.empty() && head_.path.empty() : has_target;
+  if (head_.method.empty() || !fits) malformed_ = "a pseudo field is missing or has no place here";
 }
 
 void RequestReader::add_field(std::string_view name, std::string_view value) {
@@ -92,9 +129,14 @@ void RequestReader::add_field(std::string_view name, std::string_view value) {
   if (name == "via") return append_list_item(via_, value);
   if (name == "cdn-loop") return append_list_item(cdn_loop_, value);
   const FieldRules& rules = field_rules(name);
-  // nghttp2 lets no other value than "trailers" pass; the writer makes a valid pair of fields of
-  // it.
-  if (rules.hop_by_hop && name != "te") return;
+  if (name == "te") {
+    // The writer makes a valid pair of HTTP/1.1 fields of it.
+    if (value != "trailers") malformed_ = "te has another value than trailers";
+  } else if (rules.hop_by_hop) {
+    // RFC 9113 section 8.2.2.
+    malformed_ = "a field that is for one connection only";
+  }
+  if (malformed_ != nullptr) return;
   const bool dropped_for_underscore =
       rules_.drop_underscore_names && name.find('_') != std::string_view::npos;
   if (rules.framing_lookalike || dropped_for_underscore) {
@@ -125,11 +167,6 @@ Result<RequestHead> RequestReader::take_head(Ending ending) {
   if (Result<void> body = settle_body(ending); !body) return body.error();
   if (has_passed_before()) {
     return Error{ErrorKind::kLoop, Side::kGateway, "via or cdn-loop names this worker"};
-  }
-  for (const Field field : head_.fields) {
-    if (!is_lower_case_token(field.name) || !is_field_value(field.value)) {
-      return bad_request("a field's name or value has a byte that is not allowed");
-    }
   }
   write_own_fields();
   return std::move(head_);

@@ -1,8 +1,9 @@
 #pragma once
 
 // Collects the fields of one HTTP/2 request and makes a RequestHead of them that is safe to write
-// as HTTP/1.1 (security.md, "Requests: HTTP/2 to HTTP/1.1"). nghttp2 has checked the syntax before;
-// nothing here relies on that.
+// as HTTP/1.1 (RFC 9113 section 8; security.md, "Requests: HTTP/2 to HTTP/1.1"). All rules of HTTP
+// messages are kept here: nghttp2's own checks are off, because they refuse what HAProxy's health
+// checks look like (neither authority nor host).
 
 #include "common/error.h"
 #include "common/http_message.h"
@@ -21,7 +22,7 @@ enum class ForwardedPolicy {
 };
 
 struct RequestRules {
-  uint32_t header_list_bytes = 64 * 1024;
+  uint32_t header_list_bytes = 64 * 1024;  // The session sets these two from its own limits.
   uint32_t header_fields = 128;
   ForwardedPolicy forwarded = ForwardedPolicy::kTrust;
   bool allow_trace = false;
@@ -39,10 +40,16 @@ class RequestReader {
 
   [[nodiscard]] bool over_limit() const { return over_limit_; }
 
+  // What is malformed (RFC 9113 section 8.1.1: a stream error); nullptr: nothing so far.
+  [[nodiscard]] const char* malformed() const { return malformed_; }
+
   // The same for a trailer section.
   void begin_trailers();
 
   [[nodiscard]] const FieldList& trailers() const { return trailers_; }
+
+  // After the last field of the head: malformed() if a pseudo field is missing.
+  void end_head();
 
   enum class Ending { kEndOfRequest, kBodyFollows };
 
@@ -56,6 +63,7 @@ class RequestReader {
  private:
   void add_pseudo(std::string_view name, std::string_view value);
   void add_field(std::string_view name, std::string_view value);
+  void add_trailer(std::string_view name, std::string_view value);
   [[nodiscard]] Result<void> check_target();
   [[nodiscard]] Result<void> settle_authority();
   [[nodiscard]] Result<void> settle_body(Ending ending);
@@ -77,6 +85,9 @@ class RequestReader {
   size_t list_bytes_ = 0;
   uint32_t fields_dropped_ = 0;
   bool over_limit_ = false;
+  const char* malformed_ = nullptr;
+  unsigned pseudo_seen_ = 0;  // One bit for each name.
+  bool regular_seen_ = false;
   bool in_trailers_ = false;
 };
 

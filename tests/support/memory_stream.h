@@ -1,0 +1,62 @@
+#pragma once
+
+// A ByteStream with a test at its other end: what is written is kept, what the test gives is read.
+
+#include "common/byte_stream.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace ptth {
+
+class MemoryStream final : public ByteStream {
+ public:
+  void set_listener(Listener* listener) override { listener_ = listener; }
+
+  void write(Bytes bytes) override { written_.insert(written_.end(), bytes.begin(), bytes.end()); }
+
+  [[nodiscard]] size_t unsent_bytes() const override { return unsent_; }
+
+  void pause_reading() override { reading_ = false; }
+
+  void resume_reading() override { reading_ = true; }
+
+  void shutdown() override { is_shut_down_ = true; }
+
+  // The other side's doings.
+  void deliver(Bytes bytes) {
+    if (listener_ != nullptr) listener_->on_bytes(bytes);
+  }
+
+  void deliver_end() {
+    if (listener_ != nullptr) listener_->on_end();
+  }
+
+  void fail(const Error& error) {
+    if (listener_ != nullptr) listener_->on_failed(error);
+  }
+
+  // The kernel holds so much back; a smaller number than before is told.
+  void set_unsent(size_t unsent) {
+    const bool sent = unsent < unsent_;
+    unsent_ = unsent;
+    if (sent && listener_ != nullptr) listener_->on_sent();
+  }
+
+  [[nodiscard]] std::vector<uint8_t> take_written() { return std::move(written_); }
+
+  [[nodiscard]] bool is_reading() const { return reading_; }
+
+  [[nodiscard]] bool is_shut_down() const { return is_shut_down_; }
+
+ private:
+  Listener* listener_ = nullptr;
+  std::vector<uint8_t> written_;
+  size_t unsent_ = 0;
+  bool reading_ = true;
+  bool is_shut_down_ = false;
+};
+
+}  // namespace ptth

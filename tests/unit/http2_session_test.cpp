@@ -1,0 +1,375 @@
+#include "agent/relay/http2_session.h"
+
+#include "tests/support/scripted_gateway.h"
+
+#include <string>
+
+#include <doctest/doctest.h>
+
+using ptth::BodyKind;
+using ptth::DrainStyle;
+using ptth::ErrorKind;
+using ptth::FieldList;
+using ptth::Http2Session;
+using ptth::Milliseconds;
+using ptth::request_fields;
+using ptth::ScriptedGateway;
+using ptth::Side;
+
+namespace {
+
+constexpr uint8_t kEnd = ptth::kFlagEndStream;
+constexpr uint32_t kNoError = 0;
+constexpr uint32_t kInternalError = 2;
+constexpr uint32_t kRefusedStream = 7;
+
+FieldList fields(std::initializer_list<ptth::Field> list) {
+  FieldList out;
+  for (const ptth::Field field : list)
+    out.add(field.name, field.value);
+  return out;
+}
+
+Http2Session::Options capacity(uint32_t streams) {
+  Http2Session::Options options;
+  options.capacity = streams;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a session is attached when the gateway's SETTINGS and its acknowledgement have come") {
+  ScriptedGateway gateway;
+  CHECK(gateway.find(ptth::kFrameSettings, 0) != nullptr);
+  gateway.send_frame(ptth::kFrameSettings, 0, 0, {});
+  CHECK_FALSE(gateway.attached);
+  gateway.send_frame(ptth::kFrameSettings, ptth::kFlagAck, 0, {});
+  CHECK(gateway.attached);
+}
+
+TEST_CASE("a session that is not acknowledged in time ends with a timeout") {
+  ScriptedGateway gateway;
+  gateway.loop.advance(Milliseconds(10'000));
+  REQUIRE(gateway.ended.has_value());
+  CHECK(gateway.ended->kind == ErrorKind::kTimeout);
+}
+
+TEST_CASE("the capacity is in the first SETTINGS, or in a second one where the profile asks so") {
+  const auto streams_announced = [](ScriptedGateway& gateway) {
+    std::vector<uint32_t> found;
+    for (const ptth::TestFrame& frame : gateway.frames()) {
+      if (frame.type != ptth::kFrameSettings || (frame.flags & ptth::kFlagAck) != 0) continue;
+      uint32_t value = 0;
+      for (size_t at = 0; at + 6 <= frame.payload.size(); at += 6) {
+        if (frame.payload[at + 1] == 3) value = frame.number_at(at + 2);
+      }
+      found.push_back(value);
+    }
+    return found;
+  };
+  ScriptedGateway first(capacity(7));
+  first.attach();
+  CHECK(streams_announced(first) == std::vector<uint32_t>{7});
+
+  Http2Session::Options options = capacity(7);
+  options.capacity_in_second_settings = true;
+  ScriptedGateway second(options);
+  second.attach();
+  CHECK(streams_announced(second) == std::vector<uint32_t>{0, 7});
+}
+
+TEST_CASE("a request reaches the origin and its answer the gateway") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.request(1, request_fields("GET", "/a?b=c", {{"accept", "*/*"}}));
+  REQUIRE(gateway.scripted_origin.calls.size() == 1);
+  CHECK(gateway.call(0).head.method == "GET");
+  CHECK(gateway.call(0).head.path == "/a?b=c");
+  CHECK(gateway.call(0).head.authority == "app.example");
+  CHECK(gateway.call(0).head.body == BodyKind::kNone);
+  CHECK(gateway.call(0).body_ended);
+  gateway.call(0).answer_head(200, BodyKind::kLength, fields({{"content-length", "5"}}));
+  gateway.call(0).answer_body("hello");
+  gateway.call(0).answer_end();
+  CHECK(gateway.status(1) == "200");
+  CHECK(gateway.body(1) == "hello");
+  CHECK(gateway.session().exchanges_in_flight() == 0);
+}
+
+TEST_CASE("interim answers, trailers and an answer without body pass as they are") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.get(1);
+  ptth::ResponseHead hints;
+  hints.status = 103;
+  hints.fields.add("link", "</a.css>");
+  gateway.call(0).listener->on_interim_response(hints);
+  gateway.call(0).answer_head(200, BodyKind::kUnknown);
+  gateway.call(0).answer_body("x");
+  gateway.call(0).answer_end(fields({{"digest", "abc"}}));
+  std::vector<std::string> seen;
+  for (const ptth::TestFrame& frame : gateway.frames()) {
+    if (frame.type != ptth::kFrameHeaders) continue;
+    seen.push_back(frame.field(":status") + frame.field("link") + frame.field("digest"));
+  }
+  CHECK(seen == std::vector<std::string>{"103</a.css>", "200", "abc"});
+
+  gateway.get(3);
+  gateway.call(1).answer_head(204, BodyKind::kNone);
+  gateway.call(1).answer_end();
+  CHECK(gateway.status(3) == "204");
+  CHECK(gateway.find(ptth::kFrameHeaders, 3)->ends_stream());
+  CHECK(gateway.count(ptth::kFrameData, 3) == 0);
+}
+
+TEST_CASE("a body of unknown length and its trailers reach the origin") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.request(1, request_fields("POST", "/"), 0);
+  CHECK(gateway.call(0).head.body == BodyKind::kUnknown);
+  gateway.data(1, "one ");
+  gateway.data(1, "two");
+  CHECK_FALSE(gateway.call(0).body_ended);
+  gateway.request(1, {{"digest", "abc"}, {"authorization", "no"}});
+  CHECK(gateway.call(0).body == "one two");
+  CHECK(gateway.call(0).body_ended);
+  CHECK(gateway.call(0).trailers.find("digest") == "abc");
+  CHECK_FALSE(gateway.call(0).trailers.find("authorization").has_value());
+}
+
+TEST_CASE("an early answer is delivered and the rest of the upload called off") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.request(1, request_fields("POST", "/"), 0);
+  gateway.data(1, "part");
+  gateway.call(0).answer_head(413, BodyKind::kNone);
+  gateway.call(0).answer_end();
+  CHECK(gateway.status(1) == "413");
+  CHECK(gateway.reset_code(1) == kNoError);
+}
+
+TEST_CASE("requests beyond the capacity are refused before the origin sees them") {
+  ScriptedGateway gateway(capacity(2));
+  gateway.attach();
+  gateway.get(1);
+  gateway.get(3);
+  gateway.get(5);
+  CHECK(gateway.scripted_origin.calls.size() == 2);
+  CHECK(gateway.reset_code(5) == kRefusedStream);
+  CHECK_FALSE(gateway.ended.has_value());
+  gateway.call(0).answer_head(204, BodyKind::kNone);
+  gateway.call(0).answer_end();
+  CHECK(gateway.status(1) == "204");
+  gateway.get(7);
+  CHECK(gateway.scripted_origin.calls.size() == 3);
+}
+
+TEST_CASE("a reset by the gateway cancels the origin's work") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.get(1);
+  gateway.send_frame(ptth::kFrameReset, 0, 1, ptth::big_endian(8));
+  CHECK(gateway.call(0).cancelled);
+  CHECK(gateway.session().exchanges_in_flight() == 0);
+}
+
+TEST_CASE("an origin that fails is a 502 before the answer's head and a reset after it") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.get(1);
+  gateway.call(0).fail({ErrorKind::kUnreachable, Side::kOrigin, "refused"});
+  CHECK(gateway.status(1) == "502");
+  CHECK(gateway.find(ptth::kFrameHeaders, 1)->field("proxy-status").find("connection_refused") !=
+        std::string::npos);
+
+  gateway.get(3);
+  gateway.call(1).answer_head(200, BodyKind::kUnknown);
+  gateway.call(1).answer_body("half");
+  CHECK(gateway.body(3) == "half");
+  gateway.call(1).fail({ErrorKind::kClosed, Side::kOrigin, "closed"});
+  CHECK(gateway.reset_code(3) == kInternalError);
+}
+
+TEST_CASE("an overload that is safe to retry is a refused stream, not an answer") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.get(1);
+  gateway.call(0).fail({ErrorKind::kOverload, Side::kLocal, "full", true});
+  CHECK(gateway.status(1).empty());
+  CHECK(gateway.reset_code(1) == kRefusedStream);
+}
+
+TEST_CASE("the origin is paused above the response mark and resumed when the gateway takes it") {
+  Http2Session::Options options;
+  options.limits.response_buffer_bytes = 100'000;
+  ScriptedGateway gateway(options);
+  gateway.attach();
+  gateway.get(1);
+  gateway.call(0).answer_head(200, BodyKind::kUnknown);
+  gateway.call(0).answer_body(std::string(170'000, 'x'));
+  // The gateway's window is 65535 bytes.
+  CHECK(gateway.body(1).size() == 65'535);
+  CHECK(gateway.call(0).paused);
+  gateway.send_frame(ptth::kFrameWindowUpdate, 0, 1, ptth::big_endian(500'000));
+  gateway.send_frame(ptth::kFrameWindowUpdate, 0, 0, ptth::big_endian(500'000));
+  CHECK(gateway.body(1).size() == 170'000);
+  CHECK_FALSE(gateway.call(0).paused);
+}
+
+TEST_CASE(
+    "credit of a stream returns only when the origin took the bytes, that of the link at once") {
+  Http2Session::Options options;
+  options.limits.stream_window_bytes = 65'535;
+  options.limits.link_window_bytes = 200'000;
+  ScriptedGateway gateway(options);
+  gateway.attach();
+  const size_t link_updates = gateway.count(ptth::kFrameWindowUpdate, 0);
+  gateway.request(1, request_fields("POST", "/"), 0);
+  for (int part = 0; part < 4; ++part)
+    gateway.data(1, std::string(16'000, 'x'));
+  CHECK(gateway.count(ptth::kFrameWindowUpdate, 1) == 0);
+  gateway.request(3, request_fields("POST", "/"), 0);
+  for (int part = 0; part < 4; ++part)
+    gateway.data(3, std::string(16'000, 'y'));
+  CHECK(gateway.count(ptth::kFrameWindowUpdate, 0) > link_updates);
+  gateway.call(0).take(64'000);
+  CHECK(gateway.count(ptth::kFrameWindowUpdate, 1) == 1);
+  CHECK(gateway.count(ptth::kFrameWindowUpdate, 3) == 0);
+}
+
+TEST_CASE("the window of an upload grows while the origin keeps pace, up to its maximum") {
+  Http2Session::Options options;
+  options.limits.stream_window_bytes = 65'535;
+  options.limits.stream_window_bytes_max = 131'070;
+  ScriptedGateway gateway(options);
+  gateway.attach();
+  gateway.request(1, request_fields("POST", "/"), 0);
+  uint64_t credit = 65'535;
+  size_t sent = 0;
+  size_t updates_seen = 0;
+  for (int part = 0; part < 40; ++part) {
+    gateway.data(1, std::string(16'000, 'x'));
+    sent += 16'000;
+    gateway.call(0).take(16'000);
+    size_t index = 0;
+    for (const ptth::TestFrame& frame : gateway.frames()) {
+      if (frame.type != ptth::kFrameWindowUpdate || frame.stream_id != 1) continue;
+      if (index++ < updates_seen) continue;
+      credit += frame.number_at(0);
+      ++updates_seen;
+    }
+  }
+  CHECK(credit - sent > 65'535);
+  CHECK(credit - sent <= 131'070);
+}
+
+TEST_CASE("nothing is produced while the stream's buffer is above its mark") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.stream.set_unsent(10'000'000);
+  gateway.get(1);
+  gateway.call(0).answer_head(200, BodyKind::kUnknown);
+  gateway.call(0).answer_body("later");
+  CHECK(gateway.status(1).empty());
+  gateway.stream.set_unsent(0);
+  CHECK(gateway.status(1) == "200");
+  CHECK(gateway.body(1) == "later");
+}
+
+TEST_CASE("a PING is sent after silence and the session ends when it is not answered") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.loop.advance(Milliseconds(5'100));
+  CHECK(gateway.count(ptth::kFramePing, 0) == 1);
+  CHECK_FALSE(gateway.ended.has_value());
+  gateway.send_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+  gateway.loop.advance(Milliseconds(4'500));
+  CHECK_FALSE(gateway.ended.has_value());
+  gateway.loop.advance(Milliseconds(10'000));
+  REQUIRE(gateway.ended.has_value());
+  CHECK(gateway.ended->kind == ErrorKind::kTimeout);
+}
+
+TEST_CASE("a session that drains quietly refuses what is new and finishes what is in flight") {
+  Http2Session::Options options;
+  options.drain_style = DrainStyle::kRefuseQuietly;
+  ScriptedGateway gateway(options);
+  gateway.attach();
+  gateway.get(1);
+  gateway.session().drain();
+  gateway.get(3);
+  CHECK(gateway.reset_code(3) == kRefusedStream);
+  CHECK_FALSE(gateway.ended.has_value());
+  gateway.call(0).answer_head(200, BodyKind::kLength, fields({{"content-length", "2"}}));
+  gateway.call(0).answer_body("ok");
+  gateway.call(0).answer_end();
+  CHECK(gateway.body(1) == "ok");
+  CHECK(gateway.goaway_code() == kNoError);
+  CHECK(gateway.ended.has_value());
+}
+
+TEST_CASE("a session that announces its drain still serves what was on its way") {
+  Http2Session::Options options;
+  options.drain_style = DrainStyle::kAnnounce;
+  ScriptedGateway gateway(options);
+  gateway.attach();
+  gateway.session().drain();
+  const ptth::TestFrame* goaway = gateway.find(ptth::kFrameGoaway, 0);
+  REQUIRE(goaway != nullptr);
+  CHECK(goaway->number_at(0) == 0x7fffffff);
+  gateway.get(1);
+  REQUIRE(gateway.scripted_origin.calls.size() == 1);
+  const ptth::TestFrame* ping = gateway.find(ptth::kFramePing, 0);
+  REQUIRE(ping != nullptr);
+  gateway.send_frame(ptth::kFramePing, ptth::kFlagAck, 0, ping->payload);
+  CHECK_FALSE(gateway.ended.has_value());
+  gateway.call(0).answer_head(204, BodyKind::kNone);
+  gateway.call(0).answer_end();
+  CHECK(gateway.status(1) == "204");
+  CHECK(gateway.ended.has_value());
+}
+
+TEST_CASE("the gateway's GOAWAY lets open exchanges finish and then ends the session") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.get(1);
+  gateway.send_frame(ptth::kFrameGoaway, 0, 0, std::vector<uint8_t>(8));
+  CHECK(gateway.leaving);
+  CHECK_FALSE(gateway.ended.has_value());
+  gateway.call(0).answer_head(204, BodyKind::kNone);
+  gateway.call(0).answer_end();
+  CHECK(gateway.status(1) == "204");
+  REQUIRE(gateway.ended.has_value());
+  CHECK(gateway.ended->retryable);
+}
+
+TEST_CASE("the end of the connection cancels what is in flight") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.get(1);
+  gateway.stream.deliver_end();
+  gateway.loop.turn();
+  CHECK(gateway.call(0).cancelled);
+  REQUIRE(gateway.ended.has_value());
+  CHECK(gateway.ended->kind == ErrorKind::kClosed);
+  CHECK(gateway.ended->retryable);
+}
+
+TEST_CASE("an exchange that the gateway leaves standing is given up") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.request(1, request_fields("POST", "/slow"), 0);
+  gateway.get(3);
+  gateway.call(1).answer_head(200, BodyKind::kUnknown);
+  gateway.call(1).answer_body(std::string(100'000, 'x'));
+  // Answers to PINGs keep the link alive; the exchanges make no progress.
+  for (int second = 0; second < 80; second += 4) {
+    gateway.send_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+    gateway.loop.advance(Milliseconds(4'000));
+  }
+  CHECK(gateway.status(1) == "408");
+  CHECK(gateway.call(0).cancelled);
+  CHECK(gateway.reset_code(3).has_value());
+  CHECK(gateway.call(1).cancelled);
+  CHECK_FALSE(gateway.ended.has_value());
+}
