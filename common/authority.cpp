@@ -185,10 +185,12 @@ Result<ServedAuthorities> ServedAuthorities::parse(const std::vector<std::string
 
 bool ServedAuthorities::matches(Scheme scheme, const Authority& authority) const {
   if (matches_all()) return true;
-  const uint16_t port = authority.port == default_port(scheme) ? uint16_t{0} : authority.port;
-  const auto matches_port = [port](const ServedOrigin& origin) {
-    return port == origin.authority.port ||
-           (origin.authority.port == 0 && port == default_port(origin.scheme));
+  const uint16_t scheme_port = default_port(scheme);
+  const bool port_is_default = authority.port == 0 || authority.port == scheme_port;
+  const auto matches_port = [&authority, scheme_port, port_is_default](const ServedOrigin& origin) {
+    const uint16_t own = default_port(origin.scheme);
+    const uint16_t port = origin.authority.port == 0 ? own : origin.authority.port;
+    return port == authority.port || (port_is_default && (port == own || port == scheme_port));
   };
   const auto find = [this, &matches_port](std::string_view host, bool wildcard) {
     for (auto at = std::lower_bound(origins_.begin(), origins_.end(), host, host_before);

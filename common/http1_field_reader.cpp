@@ -19,16 +19,17 @@ Http1Fault Http1FieldReader::add_line(std::string_view line, FieldList& fields) 
   --fields_left_;
   if (line.front() == ' ' || line.front() == '\t') return Http1Fault::kFolding;
   if (name_.size() < line.size()) name_.resize(line.size());
+  char* const lower_name = name_.data();
   size_t name_size = 0;
   for (; name_size < line.size(); ++name_size) {
     const char lower = lower_token_byte(line[name_size]);
     if (lower == 0) break;
-    name_[name_size] = lower;
+    lower_name[name_size] = lower;
   }
   if (name_size == 0 || name_size == line.size() || line[name_size] != ':') {
     return Http1Fault::kFieldName;
   }
-  const std::string_view name = std::string_view(name_).substr(0, name_size);
+  const std::string_view name(lower_name, name_size);
   const std::string_view value = trim_whitespace(line.substr(name_size + 1));
   if (!is_field_value(value)) return Http1Fault::kFieldValue;
 

@@ -30,6 +30,7 @@ class Cursor {
   explicit Cursor(uint8_t* memory) : begin_(memory), at_(memory) {}
 
   void put(std::string_view text) {
+    if (text.empty()) return;  // memcpy takes no null, even for nothing.
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }

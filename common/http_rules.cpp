@@ -156,23 +156,18 @@ bool is_lower_case_token(std::string_view text) {
 }
 
 bool is_field_value(std::string_view text) {
-  size_t index = 0;
-  for (; index + 8 <= text.size(); index += 8) {
+  if (text.size() < 8) return all_in(text, kValueBytes);
+  const auto is_good = [text](size_t index) {
     uint64_t eight = 0;
     std::memcpy(&eight, text.data() + index, 8);
     // HTAB is allowed: look closer.
-    if (control_bytes_in(eight) != 0 && !all_in(text.substr(index, 8), kValueBytes)) return false;
+    return control_bytes_in(eight) == 0 || all_in(text.substr(index, 8), kValueBytes);
+  };
+  const size_t last = text.size() - 8;
+  for (size_t index = 0; index < last; index += 8) {
+    if (!is_good(index)) return false;
   }
-  return all_in(text.substr(index), kValueBytes);
-}
-
-std::string_view trim_whitespace(std::string_view text) {
-  const auto is_whitespace = [](char byte) { return byte == ' ' || byte == '\t'; };
-  while (!text.empty() && is_whitespace(text.front()))
-    text.remove_prefix(1);
-  while (!text.empty() && is_whitespace(text.back()))
-    text.remove_suffix(1);
-  return text;
+  return is_good(last);
 }
 
 bool equals_ignoring_case(std::string_view text, std::string_view lower_case) {

@@ -45,8 +45,18 @@ inline constexpr std::array<char, 256> kLowerToken = [] {
 [[nodiscard]] bool is_lower_case_token(std::string_view text);
 // No control byte but HTAB; bytes above 0x7f are allowed (RFC 9110 section 5.5). May be empty.
 [[nodiscard]] bool is_field_value(std::string_view text);
+
 // Without leading and trailing SP and HTAB.
-[[nodiscard]] std::string_view trim_whitespace(std::string_view text);
+[[nodiscard]] inline std::string_view trim_whitespace(std::string_view text) {
+  size_t from = 0;
+  size_t to = text.size();
+  while (from < to && (text[from] == ' ' || text[from] == '\t'))
+    ++from;
+  while (to > from && (text[to - 1] == ' ' || text[to - 1] == '\t'))
+    --to;
+  return text.substr(from, to - from);
+}
+
 // lower_case is expected to be in lower case.
 [[nodiscard]] bool equals_ignoring_case(std::string_view text, std::string_view lower_case);
 

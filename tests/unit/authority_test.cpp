@@ -152,6 +152,12 @@ TEST_CASE("a gateway that ended TLS may say http for what the user saw as https"
   CHECK(matches(list, Scheme::kHttp, "app.example:80"));
 }
 
+TEST_CASE("a port that is named matches whatever the scheme") {
+  CHECK(matches({"http://app.example:443"}, Scheme::kHttps, "app.example:443"));
+  CHECK(matches({"http://app.example:443"}, Scheme::kHttps, "app.example"));
+  CHECK_FALSE(matches({"http://app.example:443"}, Scheme::kHttp, "app.example"));
+}
+
 TEST_CASE("a wildcard stands for exactly one label") {
   const std::vector<std::string> list{"https://*.example.com", "https://*.other.com:8443"};
   CHECK(matches(list, Scheme::kHttps, "a.example.com"));
