@@ -1,0 +1,152 @@
+#include "tests/support/test_certificates.h"
+
+#include "common/c_handle.h"
+#include "common/check.h"
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include <openssl/asn1.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+namespace ptth::test {
+
+namespace {
+
+using KeyPtr = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
+using CertificatePtr = std::unique_ptr<X509, FreeWith<X509_free>>;
+using ExtensionPtr = std::unique_ptr<X509_EXTENSION, FreeWith<X509_EXTENSION_free>>;
+using AddressPtr = std::unique_ptr<ASN1_OCTET_STRING, FreeWith<ASN1_OCTET_STRING_free>>;
+using FilePtr = std::unique_ptr<std::FILE, FreeWith<std::fclose>>;
+
+KeyPtr make_key() {
+  KeyPtr key(EVP_EC_gen("P-256"));
+  CHECK_INVARIANT(key != nullptr);
+  return key;
+}
+
+void set_common_name(X509_NAME* name, const std::string& text) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(text.c_str());
+  CHECK_INVARIANT(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, bytes, -1, -1, 0) == 1);
+}
+
+void add_extension(X509* certificate, X509* issuer, int type, const std::string& value) {
+  X509V3_CTX names{};
+  X509V3_set_ctx(&names, issuer, certificate, nullptr, nullptr, 0);
+  const ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, &names, type, value.c_str()));
+  CHECK_INVARIANT(extension != nullptr);
+  CHECK_INVARIANT(X509_add_ext(certificate, extension.get(), -1) == 1);
+}
+
+std::string alternative_names(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) {
+    const AddressPtr address(a2i_IPADDRESS(name.c_str()));
+    all += (all.empty() ? "" : ",") + std::string(address ? "IP:" : "DNS:") + name;
+  }
+  return all;
+}
+
+// Everything but extensions and signature.
+CertificatePtr make_certificate(const CertificateRequest& request, EVP_PKEY* key) {
+  CertificatePtr certificate(X509_new());
+  CHECK_INVARIANT(certificate != nullptr);
+  CHECK_INVARIANT(X509_set_version(certificate.get(), X509_VERSION_3) == 1);
+  uint64_t serial = 0;
+  CHECK_INVARIANT(RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial) == 1);
+  ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate.get()), serial >> 1U);
+  X509_time_adj_ex(X509_getm_notBefore(certificate.get()), request.valid_from_days, 0, nullptr);
+  X509_time_adj_ex(X509_getm_notAfter(certificate.get()), request.valid_to_days, 0, nullptr);
+  set_common_name(X509_get_subject_name(certificate.get()), request.common_name);
+  CHECK_INVARIANT(X509_set_pubkey(certificate.get(), key) == 1);
+  return certificate;
+}
+
+void sign(X509* certificate, EVP_PKEY* key) {
+  CHECK_INVARIANT(X509_sign(certificate, key, EVP_sha256()) > 0);
+}
+
+FilePtr open_for_writing(const std::string& path) {
+  FilePtr file(std::fopen(path.c_str(), "we"));
+  CHECK_INVARIANT(file != nullptr);
+  return file;
+}
+
+void write_certificate(const std::string& path, X509* certificate) {
+  const FilePtr file = open_for_writing(path);
+  CHECK_INVARIANT(PEM_write_X509(file.get(), certificate) == 1);
+}
+
+void write_key(const std::string& path, EVP_PKEY* key) {
+  const FilePtr file = open_for_writing(path);
+  CHECK_INVARIANT(PEM_write_PrivateKey(file.get(), key, nullptr, nullptr, 0, nullptr, nullptr) ==
+                  1);
+}
+
+}  // namespace
+
+struct TestCertificates::Authority {
+  explicit Authority(const std::string& name)
+      : key(make_key()), certificate(make_certificate({name, {}, -1, 30}, key.get())) {
+    X509* self = certificate.get();
+    X509_set_issuer_name(self, X509_get_subject_name(self));
+    add_extension(self, self, NID_basic_constraints, "critical,CA:TRUE");
+    add_extension(self, self, NID_key_usage, "critical,keyCertSign,cRLSign");
+    add_extension(self, self, NID_subject_key_identifier, "hash");
+    sign(self, key.get());
+  }
+
+  void issue(const CertificateRequest& request, const IdentityFiles& files) const {
+    const KeyPtr own_key = make_key();
+    const CertificatePtr issued = make_certificate(request, own_key.get());
+    X509* own = issued.get();
+    X509_set_issuer_name(own, X509_get_subject_name(certificate.get()));
+    add_extension(own, certificate.get(), NID_basic_constraints, "critical,CA:FALSE");
+    add_extension(own, certificate.get(), NID_key_usage, "critical,digitalSignature");
+    add_extension(own, certificate.get(), NID_ext_key_usage, "serverAuth,clientAuth");
+    add_extension(own, certificate.get(), NID_authority_key_identifier, "keyid:always");
+    if (!request.names.empty()) {
+      add_extension(own, certificate.get(), NID_subject_alt_name, alternative_names(request.names));
+    }
+    sign(own, key.get());
+    write_certificate(files.cert_file, own);
+    write_key(files.key_file, own_key.get());
+  }
+
+  KeyPtr key;
+  CertificatePtr certificate;
+};
+
+TestCertificates::TestCertificates()
+    : authority_(std::make_unique<Authority>("ptth test CA")),
+      other_authority_(std::make_unique<Authority>("another CA")) {
+  const std::vector<std::string> gateway_names{"gw.test", "localhost", "127.0.0.1", "::1"};
+  write_certificate(ca_file(), authority_->certificate.get());
+  write_certificate(other_ca_file(), other_authority_->certificate.get());
+  authority_->issue({"gw.test", gateway_names}, gateway());
+  authority_->issue({"worker-1", {}}, worker());
+  authority_->issue({"gw.test", gateway_names, -30, -1}, expired());
+  authority_->issue({"gw.test", gateway_names, 1, 30}, not_yet_valid());
+  authority_->issue({"other.test", {"other.test", "192.0.2.1"}}, wrong_name());
+  other_authority_->issue({"gw.test", gateway_names}, gateway_of_other_ca());
+  other_authority_->issue({"worker-1", {}}, worker_of_other_ca());
+}
+
+TestCertificates::~TestCertificates() = default;
+
+IdentityFiles TestCertificates::issue(const CertificateRequest& request) {
+  const IdentityFiles made = files(request.common_name);
+  authority_->issue(request, made);
+  return made;
+}
+
+IdentityFiles TestCertificates::files(const std::string& name) const {
+  return {dir_.file(name + ".crt"), dir_.file(name + ".key")};
+}
+
+}  // namespace ptth::test
