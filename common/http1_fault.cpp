@@ -27,7 +27,7 @@ std::string_view to_string(Http1Fault fault) {
     case Http1Fault::kFieldValue:
       return "control byte in a field value";
     case Http1Fault::kConnection:
-      return "malformed Connection field";
+      return "too many Connection options";
     case Http1Fault::kContentLength:
       return "malformed or repeated Content-Length";
     case Http1Fault::kTransferEncoding:

@@ -21,7 +21,7 @@ enum class Http1Fault : uint8_t {
   kFolding,            // A field line that continues the one before (obs-fold).
   kFieldName,          // Not a token directly followed by a colon.
   kFieldValue,         // A control byte.
-  kConnection,         // Not a list of tokens, or an endless one.
+  kConnection,         // Too many options.
   kContentLength,      // Not one decimal number.
   kTransferEncoding,   // Other than a single "chunked", or in HTTP/1.0.
   kAmbiguousLength,    // Content-Length and Transfer-Encoding.

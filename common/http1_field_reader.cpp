@@ -34,21 +34,26 @@ Http1Fault Http1FieldReader::add_line(std::string_view line, FieldList& fields) 
   if (!is_field_value(value)) return Http1Fault::kFieldValue;
 
   const FieldRules& rules = field_rules(name);
-  if (section_ == Http1Section::kTrailers) {
-    if (!rules.forbidden_in_trailers) fields.add(name, value);
-    return Http1Fault::kNone;
-  }
-  if (rules.id != FieldId::kOther) {
+  if (rules.id != FieldId::kOther && section_ != Http1Section::kTrailers) {
     const Http1Fault fault = note(rules.id, value);
     if (fault != Http1Fault::kNone) return fault;
   }
-  const bool length_is_out_of_place =
-      rules.id == FieldId::kContentLength && section_ == Http1Section::kHeadWithoutLength;
-  if (!rules.hop_by_hop && !rules.framing_lookalike && rules.id != FieldId::kHost &&
-      !length_is_out_of_place) {
-    fields.add(name, value);
-  }
+  if (belongs_to_list(rules)) fields.add(name, value);
   return Http1Fault::kNone;
+}
+
+bool Http1FieldReader::belongs_to_list(const FieldRules& rules) const {
+  switch (section_) {
+    case Http1Section::kRequestHead:
+      return !rules.hop_by_hop && !rules.framing_lookalike && rules.id != FieldId::kHost;
+    case Http1Section::kResponseHead:
+      return !rules.hop_by_hop && !rules.framing_lookalike;
+    case Http1Section::kResponseHeadWithoutLength:
+      return !rules.hop_by_hop && !rules.framing_lookalike && rules.id != FieldId::kContentLength;
+    case Http1Section::kTrailers:
+      return !rules.forbidden_in_trailers;
+  }
+  return false;
 }
 
 Http1Fault Http1FieldReader::note(FieldId id, std::string_view value) {

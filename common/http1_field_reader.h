@@ -24,8 +24,9 @@ struct Http1Limits {
 };
 
 enum class Http1Section : uint8_t {
-  kHead,
-  kHeadWithoutLength,  // Of an answer that may not carry Content-Length (1xx, 204): left out.
+  kRequestHead,
+  kResponseHead,
+  kResponseHeadWithoutLength,  // 1xx and 204 may not carry Content-Length: it is left out.
   kTrailers,
 };
 
@@ -34,8 +35,8 @@ class Http1FieldReader {
   void start(Http1Section section, size_t fields_max);
 
   // One line without its CRLF, not empty. In a head, fields that are for this connection only are
-  // noted and left out of the list, as are Host and the lookalikes of framing fields; in trailers,
-  // those that RFC 9110 section 6.5.1 forbids are left out.
+  // noted and left out of the list, as are the Host of a request and the lookalikes of framing
+  // fields; in trailers, those that RFC 9110 section 6.5.1 forbids are left out.
   [[nodiscard]] Http1Fault add_line(std::string_view line, FieldList& fields);
 
   // Call at the end of a head: takes out the fields that Connection nominated.
@@ -60,9 +61,10 @@ class Http1FieldReader {
   [[nodiscard]] bool unknown_expectation() const { return unknown_expectation_; }
 
  private:
+  [[nodiscard]] bool belongs_to_list(const FieldRules& rules) const;
   [[nodiscard]] Http1Fault note(FieldId id, std::string_view value);
 
-  Http1Section section_ = Http1Section::kHead;
+  Http1Section section_ = Http1Section::kRequestHead;
   size_t fields_left_ = 0;
   std::string name_;  // Room for a name in lower case; reused.
   std::string host_;

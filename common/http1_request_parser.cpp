@@ -43,7 +43,7 @@ void Http1RequestParser::start() {
   head_.body = BodyKind::kNone;
   head_.content_length = 0;
   lines_.start(limits_.head_bytes);
-  fields_.start(Http1Section::kHead, limits_.fields);
+  fields_.start(Http1Section::kRequestHead, limits_.fields);
 }
 
 Http1Event Http1RequestParser::next(Bytes& input) {

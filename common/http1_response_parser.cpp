@@ -115,8 +115,9 @@ Http1Fault Http1ResponseParser::parse_status_line(std::string_view line) {
     return Http1Fault::kStatus;
   }
   const bool may_tell_length = head_.status >= 200 && head_.status != kNoContent;
-  fields_.start(may_tell_length ? Http1Section::kHead : Http1Section::kHeadWithoutLength,
-                limits_.fields);
+  fields_.start(
+      may_tell_length ? Http1Section::kResponseHead : Http1Section::kResponseHeadWithoutLength,
+      limits_.fields);
   return Http1Fault::kNone;
 }
 

@@ -176,7 +176,7 @@ Result<void> write_response_head(const ResponseHead& head, const Http1ResponseOp
   cursor.put(kLineEnd);
   for (const Field field : head.fields) {
     const FieldRules& rules = field_rules(field.name);
-    if (rules.hop_by_hop || rules.framing_lookalike || rules.id == FieldId::kHost ||
+    if (rules.hop_by_hop || rules.framing_lookalike ||
         (rules.id == FieldId::kContentLength && !keep_length)) {
       continue;
     }

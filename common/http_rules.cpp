@@ -227,8 +227,11 @@ bool ConnectionOptions::add(std::string_view value) {
       close_ = true;
     } else if (equals_ignoring_case(option, "keep-alive")) {
       keep_alive_ = true;
-    } else if (!option.empty() && !equals_ignoring_case(option, "upgrade")) {
-      if (!is_token(option) || nominated_count_ == kNominatedMax) return false;
+    } else if (!is_token(option)) {
+      // Names no field. Whoever writes so is not trusted with another message.
+      if (!option.empty()) close_ = true;
+    } else if (!equals_ignoring_case(option, "upgrade")) {
+      if (nominated_count_ == kNominatedMax) return false;
       ++nominated_count_;
       for (const char byte : option)
         nominated_.push_back(ascii_lower(byte));

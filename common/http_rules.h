@@ -101,7 +101,7 @@ struct FieldRules {
 // The options of the Connection fields of one message (RFC 9110 section 7.6.1).
 class ConnectionOptions {
  public:
-  // One field value. False if it is not a list of tokens, or if it nominates too many fields.
+  // One field value. False if there are too many options. What is no list of tokens means close.
   [[nodiscard]] bool add(std::string_view value);
   void clear();
 

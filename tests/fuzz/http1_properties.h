@@ -34,7 +34,6 @@ inline void check_pairs(const FieldPairs& fields) {
     CHECK_INVARIANT(value.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos);
     CHECK_INVARIANT(trim_whitespace(value) == value);
     CHECK_INVARIANT(!field_rules(name).hop_by_hop && !field_rules(name).framing_lookalike);
-    CHECK_INVARIANT(field_rules(name).id != FieldId::kHost);
   }
 }
 

@@ -60,6 +60,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CHECK_INVARIANT(ptth::is_request_path(head.path, head.method));
     CHECK_INVARIANT(head.authority.empty() || ptth::parse_authority(head.authority).ok());
     test::check_pairs(head.fields);
+    for (const auto& [name, value] : head.fields)
+      CHECK_INVARIANT(name != "host");
   }
   test::check_trailers(whole.trailers);
   if (whole.ended && !whole.heads.empty()) check_written_again(whole);
