@@ -68,7 +68,7 @@ class Worker:
 @pytest.fixture(name="splice")
 def running_splice(tmp_path):
     certificates = Certificates(tmp_path)
-    program = Path(os.environ["PTTH_BUILD_DIR"]) / "tests/bench/ptth-bench-splice"
+    program = Path(os.environ["PTTH_BUILD_DIR"]) / "ptth-bench-splice"
     splice = Splice(program, certificates)
     splice.certificates = certificates
     with splice.running():
