@@ -177,7 +177,7 @@ class ConfigMerger {
         problem(ConfigSource::kFile, gateways_[i].where + ": \"url\" is missing");
       } else if (!names.insert(gateway.name).second) {
         problem(gateways_source_ == &flags_ ? ConfigSource::kFlag : ConfigSource::kFile,
-                gateways_[i].where + ": a second gateway called " + quoted(gateway.name) +
+                gateways_[i].where + ": a second gateway called " + in_quotes(gateway.name) +
                     "; for more connections to one gateway there is --connections");
       }
     }

@@ -38,8 +38,9 @@ Error no_userinfo() {
 Result<HostPort> parse_url_authority(std::string_view text, std::string_view rest) {
   const size_t end = rest.find_first_of("/?#");
   if (end != std::string_view::npos && rest.substr(end) != "/") {
-    return configuration_error(quoted(text) + ": only scheme, host and port belong here; remove " +
-                               quoted(rest.substr(end)));
+    return configuration_error(in_quotes(text) +
+                               ": only scheme, host and port belong here; remove " +
+                               in_quotes(rest.substr(end)));
   }
   return parse_host_port(rest.substr(0, end));
 }
@@ -47,11 +48,11 @@ Result<HostPort> parse_url_authority(std::string_view text, std::string_view res
 Result<std::string> parse_unix_path(std::string_view path) {
   if (path.starts_with("//")) path.remove_prefix(2);  // unix:///run/app.sock
   if (!path.starts_with('/')) {
-    return configuration_error(quoted(path) + ": a Unix socket is named by its whole path, " +
+    return configuration_error(in_quotes(path) + ": a Unix socket is named by its whole path, " +
                                "for example unix:/run/app.sock");
   }
   if (path.size() > kUnixPathMax || path.find('\0') != std::string_view::npos) {
-    return configuration_error(quoted(path) + ": the path of a Unix socket has at most " +
+    return configuration_error(in_quotes(path) + ": the path of a Unix socket has at most " +
                                std::to_string(kUnixPathMax) + " bytes");
   }
   return std::string(path);
@@ -68,26 +69,27 @@ std::string_view take_scheme(std::string_view& text) {
 
 Error origin_scheme_error(std::string_view text, const std::string& scheme) {
   if (scheme == "https") {
-    return configuration_error(quoted(text) +
+    return configuration_error(in_quotes(text) +
                                ": https to the origin is not supported; let the application listen "
                                "for plain http on loopback or on a Unix socket");
   }
-  return configuration_error(quoted(text) + ": an origin is http://host:port or unix:/path");
+  return configuration_error(in_quotes(text) + ": an origin is http://host:port or unix:/path");
 }
 
 }  // namespace
 
 Result<HostPort> parse_host_port(std::string_view text) {
   if (std::count(text.begin(), text.end(), ':') > 1 && !text.starts_with('[')) {
-    return configuration_error(quoted(text) + ": an IPv6 address stands in brackets, like [::1]");
+    return configuration_error(in_quotes(text) +
+                               ": an IPv6 address stands in brackets, like [::1]");
   }
   const Result<Authority> authority = parse_authority(text);
-  if (!authority) return configuration_error(quoted(text) + ": " + authority.error().detail);
+  if (!authority) return configuration_error(in_quotes(text) + ": " + authority.error().detail);
   HostPort out{authority.value().host, authority.value().port};
   if (out.host.starts_with('[')) {
     out.host = out.host.substr(1, out.host.size() - 2);
   } else if (!is_host_name(out.host)) {
-    return configuration_error(quoted(text) + " is not a host name or an address");
+    return configuration_error(in_quotes(text) + " is not a host name or an address");
   }
   return out;
 }
@@ -103,10 +105,12 @@ Result<GatewayUrl> parse_gateway_url(std::string_view text) {
   std::string_view rest = text;
   const std::string scheme = lower(take_scheme(rest));
   if (scheme.empty()) {
-    return configuration_error(quoted(text) + " has no scheme; write https://" + std::string(text));
+    return configuration_error(in_quotes(text) + " has no scheme; write https://" +
+                               std::string(text));
   }
   if (scheme != "https" && scheme != "http") {
-    return configuration_error(quoted(text) + ": a gateway is https://host or https://host:port");
+    return configuration_error(in_quotes(text) +
+                               ": a gateway is https://host or https://host:port");
   }
   const Result<HostPort> authority = parse_url_authority(text, rest);
   if (!authority) return authority.error();
@@ -132,7 +136,7 @@ Result<OriginUrl> parse_origin_url(std::string_view text) {
   }
   if (text.find('@') != std::string_view::npos) return no_userinfo();
   if (text.starts_with('/')) {
-    return configuration_error(quoted(text) +
+    return configuration_error(in_quotes(text) +
                                " looks like a path; write unix:" + std::string(text));
   }
   std::string_view rest = text;
@@ -150,7 +154,7 @@ Result<OriginUrl> parse_origin_url(std::string_view text) {
   const Result<HostPort> authority = parse_url_authority(text, rest);
   if (!authority) return authority.error();
   if (scheme.empty() && authority.value().port == 0) {
-    return configuration_error(quoted(text) + " has no port; write http://" + std::string(text) +
+    return configuration_error(in_quotes(text) + " has no port; write http://" + std::string(text) +
                                ":PORT");
   }
   url.host = authority.value().host;
@@ -171,14 +175,15 @@ Result<std::string> parse_listen_address(std::string_view text) {
     return std::string(kUnixScheme) + path.value();
   }
   if (text.find("://") != std::string_view::npos) {
-    return configuration_error(quoted(text) + ": an address without a scheme, like 127.0.0.1:9600");
+    return configuration_error(in_quotes(text) +
+                               ": an address without a scheme, like 127.0.0.1:9600");
   }
   const size_t colon = text.rfind(':');
   const bool port_alone = colon == text.npos;
   // Unlike an address to dial, this one may leave the port to the kernel.
   const Result<uint64_t> port = parse_count(port_alone ? text : text.substr(colon + 1));
   if (!port || port.value() > UINT16_MAX) {
-    return configuration_error(quoted(text) + " has no port; write it like 127.0.0.1:9600");
+    return configuration_error(in_quotes(text) + " has no port; write it like 127.0.0.1:9600");
   }
   const std::string port_text = ":" + std::to_string(port.value());
   if (port_alone) return "127.0.0.1" + port_text;
@@ -187,7 +192,7 @@ Result<std::string> parse_listen_address(std::string_view text) {
   if (!place) return place.error();
   const std::string host = place.value().host == "localhost" ? "127.0.0.1" : place.value().host;
   if (!Address::from_literal(host, 0)) {
-    return configuration_error(quoted(text) + ": an address is needed here, not a name");
+    return configuration_error(in_quotes(text) + ": an address is needed here, not a name");
   }
   return show_host_port(host, static_cast<uint16_t>(port.value()));
 }

@@ -47,7 +47,7 @@ Result<typename Choices::value_type::second_type> choose(const Choices& choices,
     if (name == text) return value;
     names.emplace_back(name);
   }
-  return configuration_error(quoted(text) + " is not one of " + choice_names(choices) +
+  return configuration_error(in_quotes(text) + " is not one of " + choice_names(choices) +
                              did_you_mean(text, names));
 }
 
@@ -91,11 +91,11 @@ Result<uint64_t> parse_amount(const ConfigOption& option, std::string_view text)
   if (!amount) return amount;
   const OptionRange& range = option.range;
   if (amount.value() < range.min) {
-    return configuration_error(quoted(text) + " is too small; the least is " +
+    return configuration_error(in_quotes(text) + " is too small; the least is " +
                                show_amount(option.kind, range.min));
   }
   if (amount.value() > range.max) {
-    return configuration_error(quoted(text) + " is too large; the most is " +
+    return configuration_error(in_quotes(text) + " is too large; the most is " +
                                show_amount(option.kind, range.max));
   }
   return amount;
@@ -147,7 +147,7 @@ Result<std::string> parse_gateway_name(std::string_view text) {
            std::string_view("._:-").find(c) != std::string_view::npos;
   });
   if (text.empty() || text.size() > kNameSizeMax || !plain) {
-    return configuration_error(quoted(text) +
+    return configuration_error(in_quotes(text) +
                                ": a name has 1 to 64 letters, digits and any of . _ : -");
   }
   return std::string(text);
@@ -156,7 +156,8 @@ Result<std::string> parse_gateway_name(std::string_view text) {
 Result<std::string> parse_host(std::string_view text) {
   const Result<HostPort> parsed = parse_host_port(text);
   if (!parsed) return parsed.error();
-  if (parsed.value().port != 0) return configuration_error(quoted(text) + ": no port belongs here");
+  if (parsed.value().port != 0)
+    return configuration_error(in_quotes(text) + ": no port belongs here");
   return parsed.value().host;
 }
 

@@ -79,9 +79,10 @@ std::optional<std::string> shape_error(const ConfigOption& option, const JsonVal
       if (number_allowed) return std::nullopt;
       return value.text + " needs quotes: \"" + value.text + "\"";
     case Kind::kText:
-      if (option.kind == ValueKind::kCount) return quoted(value.text) + " is a number: no quotes";
+      if (option.kind == ValueKind::kCount)
+        return in_quotes(value.text) + " is a number: no quotes";
       if (option.kind == ValueKind::kSwitch) {
-        return quoted(value.text) + " must be true or false, without quotes";
+        return in_quotes(value.text) + " must be true or false, without quotes";
       }
       return std::nullopt;
   }

@@ -60,8 +60,8 @@ Error unknown_unit(std::string_view whole, std::string_view unit, std::span<cons
   std::vector<std::string> names;
   for (const Unit& known : units)
     names.emplace_back(known.name);
-  return configuration_error(quoted(whole) + ": unknown unit " + quoted(unit) + ", known are " +
-                             unit_names(units) + did_you_mean(unit, names));
+  return configuration_error(in_quotes(whole) + ": unknown unit " + in_quotes(unit) +
+                             ", known are " + unit_names(units) + did_you_mean(unit, names));
 }
 
 // Takes one number and its unit off the front of text.
@@ -73,14 +73,14 @@ Result<uint64_t> take_quantity(std::string_view whole, std::string_view& text,
     text.remove_prefix(1);
     fraction = take_digits(text);
     if (fraction.empty())
-      return configuration_error(quoted(whole) + ": digits must follow the dot");
+      return configuration_error(in_quotes(whole) + ": digits must follow the dot");
   }
   if (digits.empty()) {
-    return configuration_error(quoted(whole) + " is not a number with a unit (" +
+    return configuration_error(in_quotes(whole) + " is not a number with a unit (" +
                                unit_names(units) + ")");
   }
   if (digits.size() > kDigitsMax || fraction.size() > kFractionDigitsMax) {
-    return configuration_error(quoted(whole) + " has too many digits");
+    return configuration_error(in_quotes(whole) + " has too many digits");
   }
   size_t unit_end = 0;
   while (unit_end < text.size() && !is_digit(text[unit_end]))
@@ -99,7 +99,7 @@ Result<uint64_t> take_quantity(std::string_view whole, std::string_view& text,
     place /= 10;
   }
   if (thousandths * known->factor % 1000 != 0) {
-    return configuration_error(quoted(whole) + " is not a whole number of " +
+    return configuration_error(in_quotes(whole) + " is not a whole number of " +
                                std::string(units.back().name));
   }
   return thousandths * known->factor / 1000;
@@ -114,7 +114,7 @@ std::optional<Error> missing_unit(std::string_view text, std::span<const Unit> u
     if (!hint.empty()) hint += " or ";
     hint.append(text).append(unit->name);
   }
-  return configuration_error(quoted(text) + " has no unit; write " + hint);
+  return configuration_error(in_quotes(text) + " has no unit; write " + hint);
 }
 
 std::string show_quantity(uint64_t amount, std::span<const Unit> units) {
@@ -146,7 +146,7 @@ Error configuration_error(std::string detail) {
   return {ErrorKind::kConfiguration, Side::kLocal, std::move(detail)};
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text.substr(0, kEchoMax)) {
     const auto byte = static_cast<unsigned char>(c);
@@ -186,7 +186,7 @@ Result<uint64_t> parse_size(std::string_view text) {
   std::string_view rest = text;
   const Result<uint64_t> size = take_quantity(text, rest, kSizeUnits);
   if (size && !rest.empty()) {
-    return configuration_error(quoted(text) + " is more than one number with a unit");
+    return configuration_error(in_quotes(text) + " is more than one number with a unit");
   }
   return size;
 }
@@ -197,22 +197,23 @@ std::string show_size(uint64_t bytes) {
 
 Result<uint64_t> parse_count(std::string_view text) {
   const bool digits = !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
-  if (!digits) return configuration_error(quoted(text) + " is not a whole number");
-  if (text.size() > kDigitsMax) return configuration_error(quoted(text) + " has too many digits");
+  if (!digits) return configuration_error(in_quotes(text) + " is not a whole number");
+  if (text.size() > kDigitsMax)
+    return configuration_error(in_quotes(text) + " has too many digits");
   return to_number(text);
 }
 
 Result<Rate> parse_rate(std::string_view text) {
   const size_t plus = text.find('+');
   if (plus == std::string_view::npos || !text.ends_with("/s")) {
-    return configuration_error(quoted(text) +
+    return configuration_error(in_quotes(text) +
                                " is not a rate; write 200+50/s for 200 at once and 50 per second");
   }
   const Result<uint64_t> burst = parse_count(text.substr(0, plus));
   if (!burst) return burst.error();
   const Result<uint64_t> per_second = parse_count(text.substr(plus + 1, text.size() - plus - 3));
   if (!per_second) return per_second.error();
-  if (burst.value() == 0) return configuration_error(quoted(text) + " would allow none at all");
+  if (burst.value() == 0) return configuration_error(in_quotes(text) + " would allow none at all");
   return Rate{static_cast<double>(burst.value()), static_cast<double>(per_second.value())};
 }
 
@@ -224,7 +225,7 @@ std::string show_rate(const Rate& rate) {
 Result<bool> parse_switch(std::string_view text) {
   if (text == "true" || text == "1") return true;
   if (text == "false" || text == "0") return false;
-  return configuration_error(quoted(text) + " is not true or false");
+  return configuration_error(in_quotes(text) + " is not true or false");
 }
 
 Result<std::string> parse_alpn_id(std::string_view text) {
@@ -233,22 +234,22 @@ Result<std::string> parse_alpn_id(std::string_view text) {
   if (text.starts_with(kHexPrefix)) {
     const std::string_view digits = text.substr(kHexPrefix.size());
     if (digits.size() % 2 != 0) {
-      return configuration_error(quoted(text) + " has an odd number of hex digits");
+      return configuration_error(in_quotes(text) + " has an odd number of hex digits");
     }
     for (size_t i = 0; i < digits.size(); i += 2) {
       const int high = hex_digit(digits[i]);
       const int low = hex_digit(digits[i + 1]);
-      if (high < 0 || low < 0) return configuration_error(quoted(text) + " is not hex");
+      if (high < 0 || low < 0) return configuration_error(in_quotes(text) + " is not hex");
       bytes += static_cast<char>(high * 16 + low);
     }
   } else if (std::all_of(text.begin(), text.end(), is_printable)) {
     bytes = text;
   } else {
-    return configuration_error(quoted(text) +
+    return configuration_error(in_quotes(text) +
                                " is not plain text; write hex: and its bytes in hex");
   }
   if (bytes.empty() || bytes.size() > kAlpnIdMax) {
-    return configuration_error(quoted(text) + " is no ALPN id; they have 1 to 255 bytes");
+    return configuration_error(in_quotes(text) + " is no ALPN id; they have 1 to 255 bytes");
   }
   return bytes;
 }

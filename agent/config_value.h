@@ -18,7 +18,7 @@ namespace ptth {
 [[nodiscard]] Error configuration_error(std::string detail);
 
 // In quotes, control bytes shown as \xNN, cut when long: safe to print.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 // "500ms", "1.5s", "1m30s", "0".
 [[nodiscard]] Result<Milliseconds> parse_duration(std::string_view text);
