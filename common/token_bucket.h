@@ -19,12 +19,16 @@ class TokenBucket {
 
   // Takes one token, also when none is left.
   void take(uint64_t now_ms) {
+    if (earned_ >= 1) {
+      earned_ -= 1;
+      return;
+    }
     refill(now_ms);
     tokens_ -= 1;
   }
 
-  // Tokens earned by useful work.
-  void give_back(double tokens) { tokens_ = std::min(tokens_ + tokens, rate_.burst); }
+  // Tokens for useful work, beside the burst; they are used first.
+  void earn(double tokens, double earned_max) { earned_ = std::min(earned_ + tokens, earned_max); }
 
   [[nodiscard]] bool exhausted() const { return tokens_ < 0; }
 
@@ -43,6 +47,7 @@ class TokenBucket {
 
   Rate rate_;
   double tokens_;
+  double earned_ = 0;
   uint64_t refilled_ms_ = 0;
 };
 

@@ -26,20 +26,26 @@ class FrameGuard {
 
   void note_empty_frame(uint64_t now_ms) { empty_frames_.take(now_ms); }
 
-  // A DATA frame of ours may be answered by two WINDOW_UPDATEs.
-  void earn_data_frame() { empty_frames_.give_back(2); }
+  // Gateways return credit in pieces, for the stream and for the link: HAProxy for little more than
+  // a kilobyte at a time. What we send pays for that.
+  void earn_data(size_t bytes) {
+    empty_frames_.earn(2 + static_cast<double>(bytes) / kBytesPerWindowUpdate, kEarnedMax);
+  }
 
   // An exchange that ended well pays for one that was given up.
   void earn_exchange() {
-    resets_.give_back(1);
-    errors_.give_back(0.1);
-    control_frames_.give_back(2);
-    empty_frames_.give_back(2);
+    resets_.earn(1, kEarnedMax / 1000);
+    errors_.earn(0.1, kEarnedMax / 1000);
+    control_frames_.earn(2, kEarnedMax / 1000);
+    empty_frames_.earn(2, kEarnedMax);
   }
 
   [[nodiscard]] Judgement judge() const;
 
  private:
+  static constexpr double kBytesPerWindowUpdate = 256;
+  static constexpr double kEarnedMax = 100'000;
+
   TokenBucket resets_;
   TokenBucket errors_;
   TokenBucket control_frames_;

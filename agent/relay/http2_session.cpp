@@ -513,7 +513,7 @@ Nghttp2Server::Written Session::write_data(int32_t stream_id, Bytes frame_head, 
     stream_.write(exchange->response_front().first(count));
     exchange->consume_response(count);
   }
-  guard_.earn_data_frame();
+  guard_.earn_data(count);
   return Nghttp2Server::Written::kYes;
 }
 

@@ -140,6 +140,20 @@ TEST_CASE("well-behaved traffic never runs a frame budget dry") {
   }
 }
 
+TEST_CASE("credit that a gateway returns in small pieces is no flood while data flows") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.get(1);
+  gateway.call(0).answer_head(200, ptth::BodyKind::kUnknown);
+  gateway.call(0).answer_body(std::string(8'000'000, 'x'));
+  for (int update = 0; update < 5000; ++update) {
+    gateway.send_frame(ptth::kFrameWindowUpdate, 0, 1, ptth::big_endian(1400));
+    gateway.send_frame(ptth::kFrameWindowUpdate, 0, 0, ptth::big_endian(1400));
+    REQUIRE_FALSE(gateway.ended.has_value());
+  }
+  CHECK(gateway.body(1).size() == 65'535 + 5000 * 1400);
+}
+
 TEST_CASE("too many fields, or too many bytes of them, are answered with 431") {
   HeaderFields many;
   for (int number = 0; number < 200; ++number)
