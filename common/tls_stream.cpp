@@ -242,8 +242,9 @@ void TlsConnection::deliver_backlog() {
 }
 
 void TlsConnection::deliver_end() {
-  const bool over = received_end_ || (beneath_ended_ && backlog_.empty());
-  if (!over || end_delivered_ || !deliverable() || !engine_.incoming().empty()) return;
+  const bool all_read = backlog_.empty() && engine_.incoming().empty();
+  const bool over = received_end_ || (beneath_ended_ && all_read);
+  if (!over || end_delivered_ || !deliverable()) return;
   end_delivered_ = true;
   listener_->on_end();
 }
