@@ -1,5 +1,7 @@
 #include "tests/support/scripted_stream.h"
 
+#include "tests/support/recording_listener.h"
+
 namespace ptth::test {
 
 namespace {
@@ -51,14 +53,6 @@ void Wire::fail(const Error& error) const {
 
 std::unique_ptr<ByteStream> make_scripted_stream(Wire& wire) {
   return std::make_unique<ScriptedStream>(wire);
-}
-
-Bytes as_bytes(std::string_view text) {
-  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
-}
-
-std::string as_text(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace ptth::test

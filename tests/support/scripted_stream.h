@@ -27,7 +27,4 @@ struct Wire {
 
 [[nodiscard]] std::unique_ptr<ByteStream> make_scripted_stream(Wire& wire);
 
-[[nodiscard]] Bytes as_bytes(std::string_view text);
-[[nodiscard]] std::string as_text(Bytes bytes);
-
 }  // namespace ptth::test

@@ -1,5 +1,6 @@
 #include "agent/link/profile.h"
 
+#include "tests/support/recording_listener.h"
 #include "tests/support/scripted_stream.h"
 
 #include <memory>
