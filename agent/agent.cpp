@@ -124,6 +124,7 @@ class Agent final : private Link::Listener {
   Metrics metrics_;
   Budget budget_;
   std::unique_ptr<Network> network_;
+  TlsContexts tls_contexts_;
   uint32_t origin_work_ = 0;
   std::unique_ptr<HttpOrigin> origin_;
   std::unique_ptr<Origin> admission_;
@@ -170,8 +171,8 @@ void Agent::start_links(Gateway& gateway) {
   gateway.options.rules.worker_id = worker_id_;
   for (uint32_t index = 0; index < gateway.options.connections; ++index) {
     const Link::Surroundings surroundings{
-        loop_,   *router_,         log_,  metrics_,  gateway.metrics,
-        budget_, *gateway.profile, *this, *network_, {}};
+        loop_, *router_,  log_,          metrics_, gateway.metrics, budget_, *gateway.profile,
+        *this, *network_, tls_contexts_, {}};
     gateway.links.push_back(Link::create(surroundings, gateway.options, index, config_.capacity));
     gateway.links.back()->start();
   }

@@ -26,6 +26,8 @@ struct TlsOptions {
   TlsVersion min_version = TlsVersion::kTls13;
   bool require_peer_certificate =
       true;  // As TLS server: ask for a client certificate and verify it against ca_file.
+
+  [[nodiscard]] bool operator==(const TlsOptions&) const = default;
 };
 
 // Shared by the connections that use the same options; made again for each dial batch so that

@@ -98,8 +98,8 @@ void Connection::secure(std::unique_ptr<ByteStream> stream) {
     loop_.retire(std::move(stream));
     return;
   }
-  // Made anew each time, so that renewed files are picked up.
-  auto context = TlsContext::for_client(parameters_.gateway.tls_options);
+  // Asked for each time, so that renewed files are picked up.
+  auto context = parameters_.around.tls_contexts.for_client(parameters_.gateway.tls_options);
   if (!context) {
     loop_.retire(std::move(stream));
     end(context.error());

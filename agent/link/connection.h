@@ -103,7 +103,7 @@ class Connection final : private Dialer::Listener,
   std::string address_;
   std::string tls_version_;
   // In the order in which each uses those before it.
-  std::unique_ptr<TlsContext> tls_context_;
+  std::shared_ptr<TlsContext> tls_context_;
   std::unique_ptr<Dialer> dialer_;
   std::unique_ptr<TlsStream> securing_;
   std::unique_ptr<ByteStream> stream_;

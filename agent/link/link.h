@@ -12,6 +12,7 @@
 #include "common/loop.h"
 #include "common/metrics.h"
 #include "common/network.h"
+#include "common/tls_contexts.h"
 #include "common/tls_stream.h"
 
 #include <cstdint>
@@ -61,6 +62,7 @@ class Link {
     const Profile& profile;
     Listener& listener;
     Network& network;
+    TlsContexts& tls_contexts;
     Random random = {};  // For the waits; empty: seeded by the system.
   };
 

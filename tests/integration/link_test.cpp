@@ -36,6 +36,7 @@ using ptth::RelayMetrics;
 using ptth::RequestHead;
 using ptth::ResponseHead;
 using ptth::ResponseListener;
+using ptth::TlsContexts;
 using ptth::TlsOptions;
 using ptth::WorkSlot;
 using ptth::test::FramedGateway;
@@ -97,9 +98,18 @@ class Worker final : public Link::Listener {
         profile_(options.profile == "direct" ? ptth::make_direct_profile()
                                              : ptth::make_haproxy_profile()) {
     for (uint32_t index = 0; index < options.connections; ++index) {
-      links_.push_back(Link::create(
-          {loop, origin_, log_, metrics_, relay_metrics_, budget_, *profile_, *this, network, {}},
-          options, index, 100));
+      links_.push_back(Link::create({loop,
+                                     origin_,
+                                     log_,
+                                     metrics_,
+                                     relay_metrics_,
+                                     budget_,
+                                     *profile_,
+                                     *this,
+                                     network,
+                                     tls_contexts_,
+                                     {}},
+                                    options, index, 100));
       links_.back()->start();
     }
   }
@@ -129,6 +139,7 @@ class Worker final : public Link::Listener {
   RelayMetrics relay_metrics_;
   NoContentOrigin origin_;
   std::unique_ptr<Profile> profile_;
+  TlsContexts tls_contexts_;
   size_t backoffs_ = 0;
   std::vector<std::unique_ptr<Link>> links_;
 };

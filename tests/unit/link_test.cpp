@@ -33,6 +33,7 @@ using ptth::RequestHead;
 using ptth::ResponseHead;
 using ptth::ResponseListener;
 using ptth::Side;
+using ptth::TlsContexts;
 using ptth::to_string;
 using ptth::WorkSlot;
 using ptth::test::FakeNetwork;
@@ -127,7 +128,7 @@ struct Fixture : Link::Listener {
     options.tls = false;
     if (options.host.empty()) options.host = "gw.example";
     link = Link::create({loop, origin, log, metrics, relay_metrics, budget, *profile, *this,
-                         network, [](uint64_t bound) { return bound; }},
+                         network, tls_contexts, [](uint64_t bound) { return bound; }},
                         options, 0, 100);
   }
 
@@ -194,6 +195,7 @@ struct Fixture : Link::Listener {
   RelayMetrics relay_metrics{metrics, "gw"};
   Budget budget;
   HoldingOrigin origin;
+  TlsContexts tls_contexts;
   FakeNetwork network{loop};
   std::deque<Wire> wires;
   std::unique_ptr<Profile> profile;
@@ -559,9 +561,10 @@ TEST_CASE_FIXTURE(Fixture, "one gateway's trouble never moves the link to anothe
   bad.name = "bad";
   bad.host = "bad.example";
   bad.tls = false;
-  const auto bad_link = Link::create({loop, origin, log, metrics, relay_metrics, budget, *profile,
-                                      ignore, bad_network, [](uint64_t bound) { return bound; }},
-                                     bad, 0, 100);
+  const auto bad_link =
+      Link::create({loop, origin, log, metrics, relay_metrics, budget, *profile, ignore,
+                    bad_network, tls_contexts, tls_contexts, [](uint64_t bound) { return bound; }},
+                   bad, 0, 100);
   bad_link->start();
   for (int second = 0; second < 300; ++second) {
     bad_network.fail_resolving("no such name");

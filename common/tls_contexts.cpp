@@ -1,0 +1,80 @@
+#include "common/tls_contexts.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+#include <sys/stat.h>
+#include <utility>
+
+#include <openssl/x509.h>
+
+namespace ptth {
+
+namespace {
+
+// One for each gateway with options of its own; more are made anew each time the turn comes.
+constexpr size_t kEntriesMax = 64;
+// A certificate that expires is noticed when its context is made.
+constexpr std::chrono::hours kAgeMax{1};
+
+int64_t nanoseconds(const timespec& time) {
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+std::string from_environment(const char* variable, const char* otherwise) {
+  const char* value = std::getenv(variable);
+  return value != nullptr ? value : otherwise;
+}
+
+}  // namespace
+
+TlsContexts::Stamp TlsContexts::stamp_of(const std::string& path) {
+  struct stat file {};
+
+  if (path.empty() || ::stat(path.c_str(), &file) != 0) return {};
+  return {uint64_t{file.st_dev}, uint64_t{file.st_ino}, int64_t{file.st_size},
+          nanoseconds(file.st_mtim), nanoseconds(file.st_ctim)};
+}
+
+std::vector<TlsContexts::Stamp> TlsContexts::stamps_of(const TlsOptions& options) {
+  std::vector<Stamp> stamps = {stamp_of(options.cert_file), stamp_of(options.key_file)};
+  if (!options.ca_file.empty()) {
+    stamps.push_back(stamp_of(options.ca_file));
+    return stamps;
+  }
+  stamps.push_back(
+      stamp_of(from_environment(X509_get_default_cert_file_env(), X509_get_default_cert_file())));
+  stamps.push_back(
+      stamp_of(from_environment(X509_get_default_cert_dir_env(), X509_get_default_cert_dir())));
+  return stamps;
+}
+
+bool TlsContexts::settled(const std::vector<Stamp>& stamps) const {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return std::all_of(stamps.begin(), stamps.end(), [&](const Stamp& stamp) {
+    return stamp.changed_ns <= nanoseconds(now) - settle_time_.count();
+  });
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContexts::for_client(const TlsOptions& options) {
+  // Before the files are read: what changes meanwhile is read again next time.
+  std::vector<Stamp> stamps = stamps_of(options);
+  const auto now = std::chrono::steady_clock::now();
+  const auto known = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& entry) { return entry.options == options; });
+  if (known != entries_.end()) {
+    if (known->stamps == stamps && now - known->made < kAgeMax) return known->context;
+    entries_.erase(known);
+  }
+  auto made = TlsContext::for_client(options);
+  if (!made) return made.error();
+  std::shared_ptr<TlsContext> context = std::move(made).value();
+  if (settled(stamps)) {
+    if (entries_.size() == kEntriesMax) entries_.erase(entries_.begin());
+    entries_.push_back({options, std::move(stamps), now, context});
+  }
+  return context;
+}
+
+}  // namespace ptth

@@ -1,0 +1,62 @@
+#pragma once
+
+// TlsContexts: the contexts that dials use, made anew when one of their files has changed. Reading
+// the system's roots takes tens of milliseconds, for which the loop would stand still at every
+// dial.
+
+#include "common/error.h"
+#include "common/tls_stream.h"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ptth {
+
+class TlsContexts {
+ public:
+  // A file that was changed so short before it was read may change again without its stamp telling,
+  // because file systems count time in steps: what was made from it is not kept.
+  explicit TlsContexts(std::chrono::nanoseconds settle_time = std::chrono::seconds(2))
+      : settle_time_(settle_time) {}
+
+  TlsContexts(const TlsContexts&) = delete;
+  TlsContexts& operator=(const TlsContexts&) = delete;
+  TlsContexts(TlsContexts&&) = delete;
+  TlsContexts& operator=(TlsContexts&&) = delete;
+  ~TlsContexts() = default;
+
+  // As TlsContext::for_client. Owned by this and by every connection that uses it: connections made
+  // before a file was renewed keep the context that they began with.
+  [[nodiscard]] Result<std::shared_ptr<TlsContext>> for_client(const TlsOptions& options);
+
+ private:
+  // What stat(2) says of a file; all zero when there is none.
+  struct Stamp {
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    int64_t size = 0;
+    int64_t modified_ns = 0;
+    int64_t changed_ns = 0;
+
+    [[nodiscard]] bool operator==(const Stamp&) const = default;
+  };
+
+  struct Entry {
+    TlsOptions options;
+    std::vector<Stamp> stamps;
+    std::chrono::steady_clock::time_point made;
+    std::shared_ptr<TlsContext> context;
+  };
+
+  [[nodiscard]] static Stamp stamp_of(const std::string& path);
+  [[nodiscard]] static std::vector<Stamp> stamps_of(const TlsOptions& options);
+  [[nodiscard]] bool settled(const std::vector<Stamp>& stamps) const;
+
+  std::chrono::nanoseconds settle_time_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace ptth
