@@ -162,9 +162,6 @@ void Agent::announce_start() {
                                {"capacity", uint64_t{config_.capacity}}});
   for (const std::string& warning : config_.warnings)
     log_.warn("configuration", {{"detail", warning}});
-  if (config_.serve.matches_all()) {
-    log_.warn("every authority is relayed: name those that this origin serves with --serve");
-  }
 }
 
 void Agent::start_links(Gateway& gateway) {

@@ -52,6 +52,8 @@ class ConfigMerger {
         check_gateway(i);
     }
     list_effective();
+    for (ConfigProblem& wrong : loaded_.problems)
+      wrong.text = printable(wrong.text);
     return std::move(loaded_);
   }
 
@@ -183,7 +185,7 @@ class ConfigMerger {
     }
     if (loaded_.config.serve.matches_all()) {
       loaded_.config.warnings.emplace_back(
-          "every authority that a gateway asks for is served; name yours with --serve https://...");
+          "every authority is relayed: name those that this origin serves with --serve");
     }
   }
 

@@ -84,7 +84,12 @@ Result<HostPort> parse_host_port(std::string_view text) {
                                ": an IPv6 address stands in brackets, like [::1]");
   }
   const Result<Authority> authority = parse_authority(text);
-  if (!authority) return configuration_error(in_quotes(text) + ": " + authority.error().detail);
+  if (!authority) {
+    std::string_view what = authority.error().detail;  // "authority: malformed port"
+    what.remove_prefix(std::min(what.find(' ') + 1, what.size()));
+    return configuration_error(in_quotes(text) +
+                               " has no usable host and port: " + std::string(what));
+  }
   HostPort out{authority.value().host, authority.value().port};
   if (out.host.starts_with('[')) {
     out.host = out.host.substr(1, out.host.size() - 2);

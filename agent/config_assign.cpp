@@ -26,6 +26,10 @@ constexpr std::array<Choice<LogFormat>, 2> kLogFormats{
     {{"json", LogFormat::kJson}, {"human", LogFormat::kHuman}}};
 constexpr std::array<Choice<TlsVersion>, 2> kTlsVersions{
     {{"1.2", TlsVersion::kTls12}, {"1.3", TlsVersion::kTls13}}};
+constexpr std::array<Choice<ForwardedPolicy>, 3> kForwardedPolicies{
+    {{"trust", ForwardedPolicy::kTrust},
+     {"replace", ForwardedPolicy::kReplace},
+     {"strip", ForwardedPolicy::kStrip}}};
 constexpr std::array<Choice<std::string_view>, 2> kProfiles{
     {{"haproxy", "haproxy"}, {"direct", "direct"}}};
 
@@ -201,6 +205,8 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
       return store(std::get<bool*>(slot), parse_switch(text));
     case ValueKind::kTlsVersion:
       return store(std::get<TlsVersion*>(slot), choose(kTlsVersions, text));
+    case ValueKind::kForwarded:
+      return store(std::get<ForwardedPolicy*>(slot), choose(kForwardedPolicies, text));
     case ValueKind::kLogLevel:
       return store(std::get<LogLevel*>(slot), choose(kLogLevels, text));
     case ValueKind::kLogFormat:
@@ -264,6 +270,10 @@ struct Show {
 
   std::string operator()(const TlsVersion* version) const {
     return choice_name(kTlsVersions, *version);
+  }
+
+  std::string operator()(const ForwardedPolicy* policy) const {
+    return choice_name(kForwardedPolicies, *policy);
   }
 
   std::string operator()(const LogLevel* level) const { return choice_name(kLogLevels, *level); }
@@ -331,6 +341,8 @@ std::string value_name(const ConfigOption& option) {
       return "AUTHORITY";
     case ValueKind::kTlsVersion:
       return choice_names(kTlsVersions);
+    case ValueKind::kForwarded:
+      return choice_names(kForwardedPolicies);
     case ValueKind::kLogLevel:
       return choice_names(kLogLevels);
     case ValueKind::kLogFormat:

@@ -225,27 +225,32 @@ class FileReader {
   }
 
   static std::string suggestion(std::string_view typed, const Place& place) {
-    std::vector<std::string> siblings;
-    if (place.scope == OptionScope::kProcess && place.prefix.empty()) {
-      siblings.emplace_back(kGateways);
-    }
-    for (const ConfigOption& option : config_options()) {
-      if (!allowed(option, place.scope) || !option.key.starts_with(place.prefix)) continue;
-      const std::string_view rest = option.key.substr(place.prefix.size());
-      siblings.emplace_back(rest.substr(0, rest.find('.')));
-    }
-    std::string text = did_you_mean(typed, siblings);
-    if (!text.empty()) return text;
     // The right word in the wrong place, or the flag's name.
     for (const ConfigOption& option : config_options()) {
-      if (snake_case(option.flag) != snake_case(typed) && last_segment(option.key) != typed)
+      if (option.key.empty()) continue;
+      if (snake_case(option.flag) != snake_case(typed) && last_segment(option.key) != typed) {
         continue;
-      if (option.key.empty() || place.prefix + std::string(typed) == option.key) continue;
+      }
+      if (place.scope == OptionScope::kEachGateway && !allowed(option, place.scope)) {
+        return "; \"" + std::string(option.key) + "\" belongs at the top of the file";
+      }
       const bool only_gateway = !allowed(option, OptionScope::kProcess);
       return "; did you mean \"" + std::string(only_gateway ? "gateways[]." : "") +
              std::string(option.key) + "\"?";
     }
-    return {};
+    return did_you_mean(typed, keys_at(place));
+  }
+
+  // What could stand at that place.
+  static std::vector<std::string> keys_at(const Place& place) {
+    std::vector<std::string> keys;
+    if (place.scope == OptionScope::kProcess && place.prefix.empty()) keys.emplace_back(kGateways);
+    for (const ConfigOption& option : config_options()) {
+      if (!allowed(option, place.scope) || !option.key.starts_with(place.prefix)) continue;
+      const std::string_view rest = option.key.substr(place.prefix.size());
+      keys.emplace_back(rest.substr(0, rest.find('.')));
+    }
+    return keys;
   }
 
   std::string name_;

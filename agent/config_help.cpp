@@ -14,12 +14,23 @@ namespace {
 constexpr size_t kLineWidth = 100;
 constexpr size_t kTextColumn = 38;
 
-constexpr std::array<std::pair<OptionGroup, std::string_view>, 5> kGroups{
-    {{OptionGroup::kGateway, "Gateways"},
-     {OptionGroup::kOrigin, "Origin"},
-     {OptionGroup::kServing, "Serving"},
-     {OptionGroup::kOperation, "Operation"},
-     {OptionGroup::kLimits, "Limits"}}};
+struct Group {
+  OptionGroup group;
+  std::string_view title;
+  std::string_view note;
+};
+
+constexpr std::array<Group, 5> kGroups{
+    {{OptionGroup::kGateway, "Gateways",
+      "Each gateway has its own. What stands at the top of the file, without `gateways[].`, holds "
+      "for every gateway that does not say otherwise; a flag or a variable holds for all.\n\n"},
+     {OptionGroup::kOrigin, "Origin",
+      "`\"origin\": \"http://...\"` is short for `origin.url`.\n\n"},
+     {OptionGroup::kServing, "Serving", ""},
+     {OptionGroup::kOperation, "Operation",
+      "`\"admin\": \"off\"` is short for `admin.listen`.\n\n"},
+     {OptionGroup::kLimits, "Limits",
+      "But for the first, a gateway may have its own: `gateways[].limits.*`.\n\n"}}};
 
 std::string default_of(const ConfigOption& option) {
   if (!option.default_text.empty()) return std::string(option.default_text);
@@ -81,11 +92,9 @@ std::string code(std::string_view text) {
 }
 
 std::string markdown_key(const ConfigOption& option) {
-  const bool one_gateway = option.kind == ValueKind::kGatewayUrl ||
-                           option.kind == ValueKind::kGatewayName ||
-                           option.group == OptionGroup::kGateway;
   if (option.key.empty()) return {};
-  const bool listed = one_gateway && option.scope == OptionScope::kEachGateway;
+  const bool listed =
+      option.group == OptionGroup::kGateway && option.scope == OptionScope::kEachGateway;
   return code((listed ? "gateways[]." : "") + std::string(option.key));
 }
 
@@ -105,10 +114,10 @@ std::string markdown_row(const ConfigOption& option) {
 
 std::string options_help() {
   std::string out;
-  for (const auto& [group, title] : kGroups) {
-    out.append("\n").append(title).append(":\n");
+  for (const Group& group : kGroups) {
+    out.append("\n").append(group.title).append(":\n");
     for (const ConfigOption& option : config_options()) {
-      if (option.group == group) out += help_line(option);
+      if (option.group == group.group) out += help_line(option);
     }
   }
   return out;
@@ -116,9 +125,9 @@ std::string options_help() {
 
 std::string options_markdown() {
   std::string out;
-  for (const auto& [group, title] : kGroups) {
+  for (const auto& [group, title, note] : kGroups) {
     if (!out.empty()) out += '\n';
-    out.append("### ").append(title).append("\n\n");
+    out.append("### ").append(title).append("\n\n").append(note);
     out += "| Flag | Environment | JSON key | Default | Meaning |\n|---|---|---|---|---|\n";
     for (const ConfigOption& option : config_options()) {
       if (option.group == group) out += markdown_row(option);

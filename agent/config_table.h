@@ -35,6 +35,7 @@ enum class ValueKind {
   kAlpn,
   kServe,
   kTlsVersion,
+  kForwarded,
   kLogLevel,
   kLogFormat,
   kGatewayUrl,
@@ -43,9 +44,10 @@ enum class ValueKind {
 };
 
 // Where a value lives.
-using OptionSlot = std::variant<Milliseconds*, uint32_t*, size_t*, Rate*, bool*, std::string*,
-                                std::vector<std::string>*, ServedAuthorities*, TlsVersion*,
-                                LogLevel*, LogFormat*, GatewayOptions*, HttpOriginOptions*>;
+using OptionSlot =
+    std::variant<Milliseconds*, uint32_t*, size_t*, Rate*, bool*, std::string*,
+                 std::vector<std::string>*, ServedAuthorities*, TlsVersion*, ForwardedPolicy*,
+                 LogLevel*, LogFormat*, GatewayOptions*, HttpOriginOptions*>;
 
 // Counts, bytes or milliseconds.
 struct OptionRange {

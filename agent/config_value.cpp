@@ -1,6 +1,7 @@
 #include "agent/config_value.h"
 
 #include "agent/nearest_match.h"
+#include "common/utf8.h"
 
 #include <algorithm>
 #include <array>
@@ -21,9 +22,10 @@ constexpr std::array<Unit, 4> kTimeUnits{{{"h", 3'600'000}, {"m", 60'000}, {"s",
 constexpr std::array<Unit, 4> kSizeUnits{
     {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}};
 
-// Nothing that an agent waits for or holds is longer or larger; it keeps the arithmetic in range.
-constexpr size_t kDigitsMax = 9;
+// They keep the arithmetic in range: 10^12 * 1000 fits, and what it is multiplied with is checked.
+constexpr size_t kDigitsMax = 12;
 constexpr size_t kFractionDigitsMax = 3;
+constexpr uint64_t kDurationMsMax = UINT32_MAX;  // 49 days.
 constexpr size_t kEchoMax = 80;
 constexpr size_t kAlpnIdMax = 255;  // RFC 7301: one length byte.
 
@@ -98,6 +100,9 @@ Result<uint64_t> take_quantity(std::string_view whole, std::string_view& text,
     thousandths += static_cast<uint64_t>(digit - '0') * place;
     place /= 10;
   }
+  if (thousandths > UINT64_MAX / known->factor) {
+    return configuration_error(in_quotes(whole) + " is too large");
+  }
   if (thousandths * known->factor % 1000 != 0) {
     return configuration_error(in_quotes(whole) + " is not a whole number of " +
                                std::string(units.back().name));
@@ -148,19 +153,28 @@ Error configuration_error(std::string detail) {
 
 std::string in_quotes(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text.substr(0, kEchoMax)) {
-    const auto byte = static_cast<unsigned char>(c);
-    // Bytes above 0x7f are mostly UTF-8: left alone.
-    if (byte < 0x20 || byte == 0x7f) {
-      out += "\\x";
-      out += kHexDigits[byte >> 4U];
-      out += kHexDigits[byte & 15U];
-    } else {
-      out += c;
-    }
-  }
+  out += text.substr(0, kEchoMax);
   if (text.size() > kEchoMax) out += "...";
   return out + "\"";
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const Utf8Character character = decode_utf8(text);
+    const bool control = character.code < 0x20 || (character.code >= 0x7f && character.code < 0xa0);
+    if (character.size != 0 && !control) {
+      out += text.substr(0, character.size);
+      text.remove_prefix(character.size);
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(text.front());
+    out += "\\x";
+    out += kHexDigits[byte >> 4U];
+    out += kHexDigits[byte & 15U];
+    text.remove_prefix(1);
+  }
+  return out;
 }
 
 Result<Milliseconds> parse_duration(std::string_view text) {
@@ -172,6 +186,9 @@ Result<Milliseconds> parse_duration(std::string_view text) {
     const Result<uint64_t> part = take_quantity(text, rest, kTimeUnits);
     if (!part) return part.error();
     total_ms += part.value();
+    if (part.value() > kDurationMsMax || total_ms > kDurationMsMax) {
+      return configuration_error(in_quotes(text) + " is longer than 49 days");
+    }
   } while (!rest.empty());
   return Milliseconds(total_ms);
 }

@@ -17,8 +17,10 @@ namespace ptth {
 
 [[nodiscard]] Error configuration_error(std::string detail);
 
-// In quotes, control bytes shown as \xNN, cut when long: safe to print.
+// In quotes, cut when long.
 [[nodiscard]] std::string in_quotes(std::string_view text);
+// Control bytes and what is no UTF-8 as \xNN: safe for a terminal.
+[[nodiscard]] std::string printable(std::string_view text);
 
 // "500ms", "1.5s", "1m30s", "0".
 [[nodiscard]] Result<Milliseconds> parse_duration(std::string_view text);

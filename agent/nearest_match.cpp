@@ -8,6 +8,13 @@ namespace {
 
 // Longer texts are no typing errors, and the cost is quadratic.
 constexpr size_t kCompareLengthMax = 64;
+constexpr size_t kPrefixLengthMin = 3;
+
+// "warning" for "warn", "log" for "log-level".
+bool one_begins_the_other(std::string_view one, std::string_view other) {
+  const bool long_enough = std::min(one.size(), other.size()) >= kPrefixLengthMin;
+  return long_enough && (one.starts_with(other) || other.starts_with(one));
+}
 
 }  // namespace
 
@@ -38,7 +45,8 @@ std::string nearest_match(std::string_view typed, const std::vector<std::string>
   size_t best_distance = std::max<size_t>(1, typed.size() / 3) + 1;
   const std::string* best = nullptr;
   for (const std::string& candidate : candidates) {
-    const size_t distance = edit_distance(typed, candidate);
+    const size_t distance =
+        one_begins_the_other(typed, candidate) ? 1 : edit_distance(typed, candidate);
     if (distance < best_distance) {
       best_distance = distance;
       best = &candidate;
