@@ -4,7 +4,10 @@
 #include "agent/config.h"
 #include "agent/config_help.h"
 #include "agent/config_table.h"
+#include "agent/config_value.h"
+#include "agent/credential_files.h"
 #include "agent/exit_code.h"
+#include "agent/healthcheck.h"
 #include "agent/nearest_match.h"
 #include "agent/version.h"
 
@@ -30,6 +33,7 @@ using Arguments = std::vector<std::string>;
 using Environment = std::map<std::string, std::string>;
 
 constexpr size_t kConfigBytesMax = size_t{1024} * 1024;
+constexpr Milliseconds kHealthcheckTimeout{3'000};
 
 constexpr std::string_view kUsage =
     R"(ptth-agent serves an application through gateways that it dials itself: no inbound port.
@@ -203,7 +207,9 @@ LoadedConfig load(const ParsedFlags& flags, const Environment& environment) {
     unread.problems.push_back({ConfigSource::kFile, read_error});
     return unread;
   }
-  return load_config(sources);
+  LoadedConfig loaded = load_config(sources);
+  if (loaded.problems.empty()) check_credential_files(loaded);
+  return loaded;
 }
 
 int report_problems(const LoadedConfig& loaded) {
@@ -244,6 +250,21 @@ int check(const ParsedFlags& flags, const Environment& environment) {
     complain("warning: " + warning);
   if (!flags.print) say("configuration is valid\n");
   return kExitClean;
+}
+
+// What else is wrong with the configuration is no matter here: a file that was broken after the
+// agent had read it does not make the agent unhealthy.
+int healthcheck(const ParsedFlags& flags, const Environment& environment) {
+  const LoadedConfig loaded = load(flags, environment);
+  const std::string& address = loaded.config.admin.listen;
+  if (address.empty()) {
+    complain("the admin interface is off: nothing to ask");
+    return kExitInternal;
+  }
+  const Result<void> healthy = check_health(address, kHealthcheckTimeout);
+  if (healthy) return kExitClean;
+  complain(printable(address + ": " + healthy.error().detail));
+  return kExitInternal;
 }
 
 int help(const ParsedFlags& flags) {
@@ -299,7 +320,7 @@ int run_command_line(const Arguments& arguments, const Environment& environment)
     case Verb::kCheck:
       return check(flags, environment);
     case Verb::kHealthcheck:
-      return usage_error("healthcheck is not built yet");
+      return healthcheck(flags, environment);
     case Verb::kVersion:
       return version(flags);
     case Verb::kHelp:
