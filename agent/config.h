@@ -4,6 +4,7 @@
 // Only main and agent include this header; each module has its own Options struct, and Config is
 // made of those.
 
+#include "agent/admin.h"
 #include "agent/link/link.h"
 #include "agent/origin/http_origin.h"
 #include "common/authority.h"
@@ -19,10 +20,6 @@
 #include <vector>
 
 namespace ptth {
-
-struct AdminOptions {
-  std::string listen = "127.0.0.1:9600";  // As Listener::listen takes it; empty: no listener.
-};
 
 struct Config {
   std::vector<GatewayOptions> gateways;

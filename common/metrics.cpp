@@ -148,11 +148,12 @@ std::span<const double> latency_bounds() {
   return kLatencyBounds;
 }
 
-// One name with one set of labels. Of the three values only the one of its family's type is used.
+// One name with one set of labels. Of the values only the one of its family's type is used.
 struct Metrics::Series {
   Counter counter;
   Gauge gauge;
   std::unique_ptr<Histogram> histogram;
+  std::function<double()> read;  // Instead of counter.
 };
 
 struct Metrics::Family {
@@ -186,6 +187,12 @@ Histogram& Metrics::histogram(std::string_view name, std::string_view help,
   Series& found = series(family(name, help, Type::kHistogram), std::move(labels));
   if (!found.histogram) found.histogram = std::make_unique<Histogram>(bounds);
   return *found.histogram;
+}
+
+void Metrics::counter_from(std::string_view name, std::string_view help,
+                           std::function<double()> read) {
+  counter(name, help);
+  series(family(name, help, Type::kCounter), {}).read = std::move(read);
 }
 
 void Metrics::on_collect(std::function<void()> refresh) {
@@ -246,7 +253,9 @@ std::string Metrics::expose(Exposition exposition) {
         continue;
       }
       append_sample_name(out, family.name, suffix, labels);
-      if (family.type == Type::kCounter) {
+      if (series.read) {
+        append_real(out, series.read());
+      } else if (family.type == Type::kCounter) {
         append_count(out, series.counter.value());
       } else {
         append_real(out, series.gauge.value());

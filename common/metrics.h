@@ -84,6 +84,9 @@ class Metrics {
   Gauge& gauge(std::string_view name, std::string_view help, Labels labels = {});
   Histogram& histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
                        Labels labels = {});
+  // A counter that is kept elsewhere, in whatever unit its name says: read at each exposition. It
+  // must never fall.
+  void counter_from(std::string_view name, std::string_view help, std::function<double()> read);
   // Called before each exposition, to refresh gauges that are read rather than kept.
   void on_collect(std::function<void()> refresh);
 

@@ -93,6 +93,15 @@ TEST_CASE("gauges that are read rather than kept are refreshed before each expos
   CHECK(has_line(metrics.expose(), "ptth_g 2.0"));
 }
 
+TEST_CASE("a counter that is kept elsewhere is read when it is shown") {
+  Metrics metrics;
+  double seconds = 0.5;
+  metrics.counter_from("ptth_cpu_seconds", "CPU.", [&] { return seconds; });
+  CHECK(has_line(metrics.expose(), "ptth_cpu_seconds_total 0.5"));
+  seconds = 2;
+  CHECK(has_line(metrics.expose(), "ptth_cpu_seconds_total 2.0"));
+}
+
 TEST_CASE("series beyond the limit of a name are counted, still usable, and not exposed") {
   Metrics metrics;
   for (size_t index = 0; index < Metrics::kSeriesMax; ++index)
