@@ -563,7 +563,7 @@ TEST_CASE_FIXTURE(Fixture, "one gateway's trouble never moves the link to anothe
   bad.tls = false;
   const auto bad_link =
       Link::create({loop, origin, log, metrics, relay_metrics, budget, *profile, ignore,
-                    bad_network, tls_contexts, tls_contexts, [](uint64_t bound) { return bound; }},
+                    bad_network, tls_contexts, [](uint64_t bound) { return bound; }},
                    bad, 0, 100);
   bad_link->start();
   for (int second = 0; second < 300; ++second) {
