@@ -156,10 +156,10 @@ void Loop::run_end_of_turn() {
       work->work_();
     }
     // Destructors may retire more.
-    std::vector<Retired> retired;
-    retired.swap(retired_);
-    for (const Retired& entry : retired)
+    being_destroyed_.swap(retired_);
+    for (const Retired& entry : being_destroyed_)
       entry.destroy(entry.object);
+    being_destroyed_.clear();
   }
   ++turn_number_;
 }

@@ -164,6 +164,7 @@ class Loop {
   EndOfTurn* first_work_ = nullptr;
   EndOfTurn* last_work_ = nullptr;
   std::vector<Retired> retired_;
+  std::vector<Retired> being_destroyed_;  // Empty between turns; keeps its memory.
   std::vector<ByteQueue> spare_queues_;
   uint64_t turn_number_ = 0;
   std::mutex posted_mutex_;

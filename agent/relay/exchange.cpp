@@ -34,6 +34,7 @@ void Exchange::start(RequestHead head, Origin& origin) {
 }
 
 void Exchange::refuse(const Error& error) {
+  drop_call();
   answer(refusal_for(error), error);
 }
 

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -66,6 +67,7 @@ class Session final : public Http2Session,
         sweep_(loop, [this] { sweep_stalled(); }) {
     options_.rules.header_list_bytes = options_.limits.header_list_bytes;
     options_.rules.header_fields = options_.limits.header_fields;
+    options_.rules.via_entry = "2.0 " + options_.rules.worker_id;
     stream_.set_listener(this);
     silence_.start(options_.limits.settings_timeout);
     sweep_.start(options_.limits.progress_timeout / kSweepsPerTimeout);
@@ -130,6 +132,7 @@ class Session final : public Http2Session,
   void scan_frames(Bytes bytes);
   void produce();
   void reset_stream(int32_t stream_id, uint32_t code);
+  void take_fields(Exchange& exchange, Nghttp2Server::Ending ending);
   void begin_request(Exchange& exchange, RequestReader& reader, Nghttp2Server::Ending ending);
   void malformed(Exchange& exchange, const char* reason);
   void maybe_attached();
@@ -157,7 +160,7 @@ class Session final : public Http2Session,
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   // The stream whose HEADERS are being received: one at a time on a connection (RFC 9113
   // section 6.10).
-  std::unique_ptr<RequestReader> reader_;
+  std::optional<RequestReader> reader_;
   int32_t reader_stream_id_ = 0;
   int32_t last_stream_id_ = 0;
   bool settings_received_ = false;
@@ -271,14 +274,14 @@ void Session::on_request_begin(int32_t stream_id) {
   exchange->stream_window = options_.limits.stream_window_bytes;
   engine_.set_stream_data(stream_id, exchange.get());
   exchanges_.push_back(std::move(exchange));
-  reader_ = std::make_unique<RequestReader>(options_.rules);
+  reader_.emplace(options_.rules);
   reader_stream_id_ = stream_id;
 }
 
 void Session::on_field(int32_t stream_id, std::string_view name, std::string_view value) {
   if (find(stream_id) == nullptr) return;
   if (!reader_ || reader_stream_id_ != stream_id) {
-    reader_ = std::make_unique<RequestReader>(options_.rules);
+    reader_.emplace(options_.rules);
     reader_stream_id_ = stream_id;
     reader_->begin_trailers();
   }
@@ -288,28 +291,32 @@ void Session::on_field(int32_t stream_id, std::string_view name, std::string_vie
 void Session::on_fields_end(int32_t stream_id, Nghttp2Server::Ending ending) {
   Exchange* exchange = find(stream_id);
   if (exchange == nullptr || !reader_ || reader_stream_id_ != stream_id) return;
-  const std::unique_ptr<RequestReader> reader = std::move(reader_);
-  const bool is_head = !exchange->started() && !exchange->response_complete();
-  if (is_head) reader->end_head();
+  take_fields(*exchange, ending);
+  reader_.reset();
+}
+
+void Session::take_fields(Exchange& exchange, Nghttp2Server::Ending ending) {
+  const bool is_head = !exchange.started() && !exchange.response_complete();
+  if (is_head) reader_->end_head();
   const bool unfinished_trailers = !is_head && ending == Nghttp2Server::Ending::kBodyFollows;
-  if (reader->malformed() != nullptr || unfinished_trailers) {
-    malformed(*exchange,
-              unfinished_trailers ? "trailers do not end the request" : reader->malformed());
+  if (reader_->malformed() != nullptr || unfinished_trailers) {
+    malformed(exchange,
+              unfinished_trailers ? "trailers do not end the request" : reader_->malformed());
     return;
   }
   if (is_head) {
-    begin_request(*exchange, *reader, ending);
+    begin_request(exchange, *reader_, ending);
     return;
   }
-  if (reader->over_limit()) {
-    exchange->refuse({ErrorKind::kTooLarge, Side::kGateway, "the trailers are over the limit"});
+  if (reader_->over_limit()) {
+    exchange.refuse({ErrorKind::kTooLarge, Side::kGateway, "the trailers are over the limit"});
     return;
   }
-  if (!exchange->body_is_whole()) {
-    malformed(*exchange, "the body is shorter than content-length");
+  if (!exchange.body_is_whole()) {
+    malformed(exchange, "the body is shorter than content-length");
     return;
   }
-  exchange->on_request_end(reader->trailers());
+  exchange.on_request_end(reader_->trailers());
 }
 
 // RFC 9113 section 8.1.1.
@@ -322,13 +329,12 @@ void Session::malformed(Exchange& exchange, const char* reason) {
 
 void Session::begin_request(Exchange& exchange, RequestReader& reader,
                             Nghttp2Server::Ending ending) {
-  const RequestHead description = reader.description();
   Result<RequestHead> head = reader.take_head(ending == Nghttp2Server::Ending::kEndOfRequest
                                                   ? RequestReader::Ending::kEndOfRequest
                                                   : RequestReader::Ending::kBodyFollows);
   metrics_.fields_dropped.add(reader.fields_dropped());
   if (!head) {
-    exchange.describe(description);
+    exchange.describe(reader.description());
     if (ending == Nghttp2Server::Ending::kEndOfRequest) exchange.on_request_end({});
     exchange.refuse(head.error());
     return;

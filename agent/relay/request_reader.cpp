@@ -225,12 +225,19 @@ bool RequestReader::has_passed_before() const {
          list_names_worker(cdn_loop_, rules_.worker_id);
 }
 
+void RequestReader::add_to_list(std::string_view name, std::string& list, std::string_view item) {
+  if (list.empty()) {
+    head_.fields.add(name, item);
+    return;
+  }
+  append_list_item(list, item);
+  head_.fields.add(name, list);
+}
+
 void RequestReader::write_own_fields() {
   if (!cookie_.empty()) head_.fields.add("cookie", cookie_);
-  append_list_item(via_, "2.0 " + rules_.worker_id);
-  head_.fields.add("via", via_);
-  append_list_item(cdn_loop_, rules_.worker_id);
-  head_.fields.add("cdn-loop", cdn_loop_);
+  add_to_list("via", via_, rules_.via_entry);
+  add_to_list("cdn-loop", cdn_loop_, rules_.worker_id);
   if (rules_.forwarded == ForwardedPolicy::kReplace) {
     head_.fields.add("x-forwarded-proto", head_.scheme);
     if (!head_.authority.empty()) head_.fields.add("x-forwarded-host", head_.authority);

@@ -29,11 +29,14 @@ struct RequestRules {
   bool drop_underscore_names = false;
   // Names this agent in Via and CDN-Loop; a request that carries it has been here before.
   std::string worker_id = "ptth-agent";
+  std::string via_entry = "2.0 ptth-agent";  // The session makes it of worker_id.
 };
 
 class RequestReader {
  public:
-  explicit RequestReader(const RequestRules& rules) : rules_(rules) {}
+  explicit RequestReader(const RequestRules& rules) : rules_(rules) {
+    head_.fields.reserve(kUsualFields, kUsualBytes);
+  }
 
   // Bytes are copied. Beyond the limits nothing more is kept.
   void add(std::string_view name, std::string_view value);
@@ -61,6 +64,10 @@ class RequestReader {
   [[nodiscard]] uint32_t fields_dropped() const { return fields_dropped_; }
 
  private:
+  // Most requests need no second allocation for their fields.
+  static constexpr size_t kUsualFields = 16;
+  static constexpr size_t kUsualBytes = 512;
+
   void add_pseudo(std::string_view name, std::string_view value);
   void add_field(std::string_view name, std::string_view value);
   void add_trailer(std::string_view name, std::string_view value);
@@ -68,6 +75,7 @@ class RequestReader {
   [[nodiscard]] Result<void> settle_authority();
   [[nodiscard]] Result<void> settle_body(Ending ending);
   [[nodiscard]] bool has_passed_before() const;
+  void add_to_list(std::string_view name, std::string& list, std::string_view item);
   void write_own_fields();
 
   const RequestRules& rules_;

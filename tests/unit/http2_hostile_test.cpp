@@ -166,6 +166,17 @@ TEST_CASE("too many fields, or too many bytes of them, are answered with 431") {
                   ptth::kFlagEndStream, options) == "431");
 }
 
+TEST_CASE("trailers over the limit are answered with 431 and end the origin's work") {
+  Http2Session::Options options;
+  options.limits.header_list_bytes = 4096;
+  ScriptedGateway gateway(options);
+  gateway.attach();
+  gateway.request(1, request_fields("POST", "/"), 0);
+  gateway.request(1, {{"x-big", std::string(5000, 'x')}});
+  CHECK(gateway.status(1) == "431");
+  CHECK(gateway.call(0).cancelled);
+}
+
 TEST_CASE("a stream id lower than one that was seen is a connection error") {
   ScriptedGateway gateway;
   gateway.attach();
