@@ -141,47 +141,50 @@ void Http1BodyReader::take_size_byte(char byte) {
   }
 }
 
-// chunk-ext = *( ";" token [ "=" ( token / quoted-string ) ] ), read and ignored. We do not take
-// the whitespace that the grammar has for senders of old.
+// Read and ignored.
 void Http1BodyReader::take_extension_byte(char byte) {
-  const char* const bytes = &byte;
   if (extension_bytes_left_ == 0) return fail(Http1Fault::kChunkExtension);
   --extension_bytes_left_;
-  const bool token = lower_token_byte(byte) != 0;
-  switch (extension_) {
-    case Extension::kEscaped:
-      if (!is_field_value({bytes, 1})) break;
-      extension_ = Extension::kQuoted;
-      return;
-    case Extension::kQuoted:
-      if (!is_field_value({bytes, 1})) break;
-      if (byte == '"') extension_ = Extension::kDone;
-      if (byte == '\\') extension_ = Extension::kEscaped;
-      return;
-    case Extension::kNameFirst:
-      if (!token) break;
-      extension_ = Extension::kName;
-      return;
-    case Extension::kValueFirst:
-      if (!token && byte != '"') break;
-      extension_ = token ? Extension::kToken : Extension::kQuoted;
-      return;
-    case Extension::kName:
-    case Extension::kToken:
-    case Extension::kDone:
-      if (token && extension_ != Extension::kDone) return;
-      if (byte == '\r') {
-        state_ = State::kSizeLf;
-      } else if (byte == ';') {
-        extension_ = Extension::kNameFirst;
-      } else if (byte == '=' && extension_ == Extension::kName) {
-        extension_ = Extension::kValueFirst;
-      } else {
-        break;
-      }
-      return;
+  const bool may_end = extension_ == Extension::kName || extension_ == Extension::kToken ||
+                       extension_ == Extension::kDone;
+  if (byte == '\r' && may_end) {
+    state_ = State::kSizeLf;
+    return;
   }
-  fail(byte == '\n' ? Http1Fault::kBareLf : Http1Fault::kChunkExtension);
+  extension_ = extension_after(extension_, byte);
+  if (extension_ == Extension::kMalformed) {
+    fail(byte == '\n' ? Http1Fault::kBareLf : Http1Fault::kChunkExtension);
+  }
+}
+
+// chunk-ext = *( ";" token [ "=" ( token / quoted-string ) ] ). We do not take the whitespace that
+// the grammar has for senders of old.
+Http1BodyReader::Extension Http1BodyReader::extension_after(Extension extension, char byte) {
+  const bool token = lower_token_byte(byte) != 0;
+  const Extension next_name = byte == ';' ? Extension::kNameFirst : Extension::kMalformed;
+  switch (extension) {
+    case Extension::kNameFirst:
+      return token ? Extension::kName : Extension::kMalformed;
+    case Extension::kName:
+      if (byte == '=') return Extension::kValueFirst;
+      return token ? Extension::kName : next_name;
+    case Extension::kValueFirst:
+      if (byte == '"') return Extension::kQuoted;
+      return token ? Extension::kToken : Extension::kMalformed;
+    case Extension::kToken:
+      return token ? Extension::kToken : next_name;
+    case Extension::kQuoted:
+      if (byte == '"') return Extension::kDone;
+      if (byte == '\\') return Extension::kEscaped;
+      [[fallthrough]];
+    case Extension::kEscaped:
+      return is_field_value({&byte, 1}) ? Extension::kQuoted : Extension::kMalformed;
+    case Extension::kDone:
+      return next_name;
+    case Extension::kMalformed:
+      break;
+  }
+  return Extension::kMalformed;
 }
 
 void Http1BodyReader::start_data_or_trailers() {

@@ -65,7 +65,8 @@ class Http1BodyReader {
     kToken,
     kQuoted,
     kEscaped,
-    kDone
+    kDone,
+    kMalformed,
   };
 
   [[nodiscard]] Status take(Bytes& input, uint64_t count_max);
@@ -73,6 +74,7 @@ class Http1BodyReader {
   void take_framing_byte(char byte);
   void take_size_byte(char byte);
   void take_extension_byte(char byte);
+  [[nodiscard]] static Extension extension_after(Extension extension, char byte);
   void start_data_or_trailers();
   [[nodiscard]] Status next_trailer(Bytes& input);
   void fail(Http1Fault fault);

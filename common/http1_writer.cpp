@@ -115,6 +115,25 @@ std::string_view reason_phrase(int status) {
   return {};
 }
 
+void put_response_framing(const ResponseHead& head, const Http1ResponseOptions& options,
+                          Cursor& cursor) {
+  bool close = options.connection == Http1Connection::kClose && head.status >= 200;
+  switch (head.body) {
+    case BodyKind::kNone:
+      if (!options.head_request && !body_is_impossible(head.status)) cursor.put_length(0);
+      break;
+    case BodyKind::kLength:
+      if (head.status >= 200 && head.status != 204) cursor.put_length(head.content_length);
+      break;
+    case BodyKind::kUnknown:
+      if (body_is_impossible(head.status)) break;
+      close = close || options.http_1_0;
+      if (!options.http_1_0) cursor.put(kChunkedLine);
+      break;
+  }
+  if (close) cursor.put(kCloseLine);
+}
+
 }  // namespace
 
 Result<void> write_request_head(const RequestHead& head, const Http1RequestOptions& options,
@@ -163,7 +182,6 @@ Result<void> write_request_head(const RequestHead& head, const Http1RequestOptio
 Result<void> write_response_head(const ResponseHead& head, const Http1ResponseOptions& options,
                                  ByteQueue& out) {
   if (head.status < 100 || head.status > 999) return refusal("the status");
-  const bool body_is_absent = options.head_request || body_is_impossible(head.status);
   // Only there the field tells of a body that is not sent, and no framing of ours can replace it.
   const bool keep_length =
       head.body == BodyKind::kNone && (options.head_request || head.status == 304);
@@ -183,24 +201,7 @@ Result<void> write_response_head(const ResponseHead& head, const Http1ResponseOp
     if (!is_writable(field)) return refusal("a field");
     cursor.put_field(field.name, field.value);
   }
-  bool close = options.connection == Http1Connection::kClose && head.status >= 200;
-  switch (head.body) {
-    case BodyKind::kNone:
-      if (!body_is_absent) cursor.put_length(0);
-      break;
-    case BodyKind::kLength:
-      if (head.status >= 200 && head.status != 204) cursor.put_length(head.content_length);
-      break;
-    case BodyKind::kUnknown:
-      if (body_is_impossible(head.status)) break;
-      if (options.http_1_0) {
-        close = true;
-      } else {
-        cursor.put(kChunkedLine);
-      }
-      break;
-  }
-  if (close) cursor.put(kCloseLine);
+  put_response_framing(head, options, cursor);
   cursor.put(kLineEnd);
   out.commit(cursor.size());
   return {};

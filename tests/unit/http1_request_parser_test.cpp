@@ -26,7 +26,7 @@ namespace {
 // The verdict on the whole text, after a check that no split of it changes anything.
 RequestTranscript parse(std::string_view text, const Http1Limits& limits = {}) {
   Http1RequestParser parser(Scheme::kHttps, limits);
-  const RequestTranscript whole = transcribe(parser, {text, {}});
+  RequestTranscript whole = transcribe(parser, {text, {}});
   for (size_t at = 0; at <= text.size(); ++at) {
     CAPTURE(at);
     const bool same = transcribe(parser, cut_in_two(text, at)) == whole;
@@ -45,14 +45,14 @@ Http1Fault fault_of(std::string_view text, const Http1Limits& limits = {}) {
   return whole.fault;
 }
 
-const std::string kHost = "Host: a.example\r\n";
+const std::string host_line = "Host: a.example\r\n";
 
 std::string with_line(std::string_view line) {
-  return "GET / HTTP/1.1\r\n" + kHost + std::string(line) + "\r\n\r\n";
+  return "GET / HTTP/1.1\r\n" + host_line + std::string(line) + "\r\n\r\n";
 }
 
 std::string with_target(std::string_view target, std::string_view method = "GET") {
-  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\n" + kHost + "\r\n";
+  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\n" + host_line + "\r\n";
 }
 
 std::string with_host(std::string_view host) {
@@ -75,30 +75,51 @@ TEST_CASE("a request is split into method, authority, path and fields") {
   CHECK(parsed.keep_alive_possible);
 }
 
+TEST_CASE("the request targets that RFC 9112 section 3.2 gives as examples") {
+  const auto origin = parse("GET /where?q=now HTTP/1.1\r\nHost: www.example.org\r\n\r\n");
+  CHECK(origin.heads.at(0).path == "/where?q=now");
+  CHECK(origin.heads.at(0).authority == "www.example.org");
+  const auto absolute = parse(
+      "GET http://www.example.org/pub/WWW/TheProject.html HTTP/1.1\r\n"
+      "Host: www.example.org\r\n\r\n");
+  CHECK(absolute.heads.at(0).path == "/pub/WWW/TheProject.html");
+  CHECK(absolute.heads.at(0).authority == "www.example.org");
+  CHECK(absolute.heads.at(0).scheme == "http");
+  const auto asterisk = parse("OPTIONS * HTTP/1.1\r\nHost: www.example.org:8001\r\n\r\n");
+  CHECK(asterisk.heads.at(0).path == "*");
+  CHECK(asterisk.heads.at(0).authority == "www.example.org:8001");
+  const auto to_proxy =
+      parse("OPTIONS http://www.example.org:8001 HTTP/1.1\r\nHost: www.example.org:8001\r\n\r\n");
+  CHECK(to_proxy.heads.at(0).path == "*");
+  CHECK(to_proxy.heads.at(0).authority == "www.example.org:8001");
+  CHECK(fault_of("CONNECT www.example.com:80 HTTP/1.1\r\nHost: www.example.com\r\n\r\n") ==
+        Http1Fault::kMethodUnsupported);
+}
+
 TEST_CASE("a request body has a length or chunks, else there is none") {
-  const auto length = parse("PUT / HTTP/1.1\r\n" + kHost + "Content-Length: 5\r\n\r\nhello");
+  const auto length = parse("PUT / HTTP/1.1\r\n" + host_line + "Content-Length: 5\r\n\r\nhello");
   REQUIRE(length.ended);
   CHECK(length.heads.at(0).body == BodyKind::kLength);
   CHECK(length.heads.at(0).content_length == 5);
   CHECK(length.body == "hello");
-  const auto empty = parse("POST / HTTP/1.1\r\n" + kHost + "Content-Length: 0\r\n\r\n");
+  const auto empty = parse("POST / HTTP/1.1\r\n" + host_line + "Content-Length: 0\r\n\r\n");
   CHECK(empty.heads.at(0).body == BodyKind::kLength);
   CHECK(empty.ended);
-  const auto chunked = parse("POST / HTTP/1.1\r\n" + kHost +
+  const auto chunked = parse("POST / HTTP/1.1\r\n" + host_line +
                              "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n"
                              "X-Sum: 1\r\nAuthorization: x\r\n\r\n");
   REQUIRE(chunked.ended);
   CHECK(chunked.heads.at(0).body == BodyKind::kUnknown);
   CHECK(chunked.body == "abcd");
   CHECK(chunked.trailers == FieldPairs{{"x-sum", "1"}});
-  const std::string none = "POST / HTTP/1.1\r\n" + kHost + "\r\n";
+  const std::string none = "POST / HTTP/1.1\r\n" + host_line + "\r\n";
   const auto parsed = parse(none + "GET");
   CHECK(parsed.heads.at(0).body == BodyKind::kNone);
   CHECK(parsed.bytes_taken == none.size());
 }
 
 TEST_CASE("pipelined requests are read one after the other") {
-  const std::string text = with_target("/1") + "POST /2 HTTP/1.1\r\n" + kHost +
+  const std::string text = with_target("/1") + "POST /2 HTTP/1.1\r\n" + host_line +
                            "Content-Length: 1\r\n\r\nx\r\n" + with_target("/3");
   Http1RequestParser parser(Scheme::kHttp);
   Bytes input = bytes_of(text);
@@ -150,17 +171,18 @@ TEST_CASE("a malformed request line is refused") {
                                       "GET / FOO/1.1",
                                       "HTTP/1.1 200 OK"}) {
     CAPTURE(line);
-    CHECK(fault_of(std::string(line) + "\r\n" + kHost + "\r\n") == Http1Fault::kStartLine);
+    CHECK(fault_of(std::string(line) + "\r\n" + host_line + "\r\n") == Http1Fault::kStartLine);
   }
   for (const std::string_view version : {"HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "HTTP/3.1"}) {
     CAPTURE(version);
-    const auto parsed = parse("GET / " + std::string(version) + "\r\n" + kHost + "\r\n");
+    const auto parsed = parse("GET / " + std::string(version) + "\r\n" + host_line + "\r\n");
     CHECK(parsed.fault == Http1Fault::kVersion);
     CHECK(parsed.status == 505);
   }
   CHECK(fault_of("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") == Http1Fault::kVersion);
   CHECK(parse("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").status == 501);
-  CHECK(fault_of("M-SEARCH!#$%&'*+.^_`|~ / HTTP/1.1\r\n" + kHost + "\r\n") == Http1Fault::kNone);
+  CHECK(fault_of("M-SEARCH!#$%&'*+.^_`|~ / HTTP/1.1\r\n" + host_line + "\r\n") ==
+        Http1Fault::kNone);
 }
 
 TEST_CASE("a target is in origin form, or in absolute form and split, or \"*\" for OPTIONS") {
@@ -263,8 +285,8 @@ TEST_CASE("a request whose length could be read in two ways is refused") {
   CHECK(fault_of(with_line("Transfer-Encoding\t: chunked") + "0\r\n\r\n") ==
         Http1Fault::kFieldName);
   CHECK(fault_of(with_line("X: y\r\n Transfer-Encoding: chunked")) == Http1Fault::kFolding);
-  CHECK(fault_of("GET / HTTP/1.1\r\n " + kHost + "\r\n") == Http1Fault::kFolding);
-  CHECK(fault_of("GET / HTTP/1.1\n" + kHost + "\r\n") == Http1Fault::kBareLf);
+  CHECK(fault_of("GET / HTTP/1.1\r\n " + host_line + "\r\n") == Http1Fault::kFolding);
+  CHECK(fault_of("GET / HTTP/1.1\n" + host_line + "\r\n") == Http1Fault::kBareLf);
   CHECK(fault_of(with_line("X: a\rb")) == Http1Fault::kFieldValue);
   CHECK(fault_of(with_line("X: a\nY: b")) == Http1Fault::kBareLf);
   const auto lookalikes =
@@ -302,7 +324,7 @@ TEST_CASE("limits of requests are kept") {
 }
 
 TEST_CASE("a request cut short is never a whole one") {
-  const std::string whole = "POST / HTTP/1.1\r\n" + kHost +
+  const std::string whole = "POST / HTTP/1.1\r\n" + host_line +
                             "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nt: 1\r\n\r\n";
   CHECK(fault_of(whole) == Http1Fault::kNone);
   for (size_t size = 1; size < whole.size(); ++size) {
