@@ -165,13 +165,15 @@ Result<std::unique_ptr<TlsContext>> TlsContext::for_server(const TlsOptions& opt
   if (options.cert_file.empty()) return configuration_error("a TLS server needs cert_file");
   SslContextPtr context(SSL_CTX_new(TLS_server_method()));
   if (!context) return internal_error();
-  if (options.require_peer_certificate) {
+  if (options.peer_certificate != PeerCertificate::kNone) {
     // With the system's roots anybody with a certificate of any public CA would be let in.
     if (options.ca_file.empty()) {
-      return configuration_error("a TLS server that requires client certificates needs ca_file");
+      return configuration_error("a TLS server that asks for client certificates needs ca_file");
     }
     if (Result<void> done = load_trust(context.get(), options.ca_file); !done) return done.error();
-    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    const bool required = options.peer_certificate == PeerCertificate::kRequired;
+    SSL_CTX_set_verify(context.get(),
+                       SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
     SSL_CTX_set_client_CA_list(context.get(), SSL_load_client_CA_file(options.ca_file.c_str()));
   }
   constexpr std::string_view kSessionId = "ptth";

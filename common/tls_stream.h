@@ -16,6 +16,9 @@
 
 namespace ptth {
 
+// kOptional: one that comes is verified, none is as good.
+enum class PeerCertificate { kNone, kOptional, kRequired };
+
 enum class TlsVersion { kTls12, kTls13 };
 
 // What our side of TLS brings: who we trust and who we are. Files are PEM.
@@ -24,8 +27,8 @@ struct TlsOptions {
   std::string cert_file;  // Our chain; empty: none.
   std::string key_file;   // Its private key; empty: in cert_file.
   TlsVersion min_version = TlsVersion::kTls13;
-  bool require_peer_certificate =
-      true;  // As TLS server: ask for a client certificate and verify it against ca_file.
+  // As TLS server: whether the other side needs a certificate, verified against ca_file.
+  PeerCertificate peer_certificate = PeerCertificate::kRequired;
 
   [[nodiscard]] bool operator==(const TlsOptions&) const = default;
 };

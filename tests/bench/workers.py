@@ -79,6 +79,8 @@ class Agent:
                        "--ca-file", certificates.ca, "--cert-file", certificates.worker,
                        "--key-file", certificates.worker_key,
                        "--origin", f"http://127.0.0.1:{setting.origin_port}",
+                       # Each run of the load ends the connection; the next must not wait.
+                       "--reconnect-at-once-burst", "1000000",
                        "--log-level", self._log_level, "--log-format", "json"]
             if setting.held_streams:
                 command += ["--capacity", setting.held_streams]

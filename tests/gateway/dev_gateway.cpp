@@ -48,7 +48,7 @@ Result<void> DevGateway::open_contexts() {
   }
   if (!options_.users_tls.empty()) {
     TlsOptions tls = options_.tls;
-    tls.require_peer_certificate = false;
+    tls.peer_certificate = PeerCertificate::kNone;
     tls.min_version = TlsVersion::kTls12;
     auto context = TlsContext::for_server(tls);
     if (!context) return context.error();

@@ -5,11 +5,8 @@
 
 namespace ptth::dev {
 
-Dispatcher::Dispatcher(Loop& loop, Log& log, Options options)
-    : loop_(loop),
-      log_(log),
-      options_(std::move(options)),
-      send_waiting_(loop, [this] { send_waiting(); }) {}
+Dispatcher::Dispatcher(Loop& loop, Log& log, const Options& options)
+    : loop_(loop), log_(log), options_(options), send_waiting_(loop, [this] { send_waiting(); }) {}
 
 Dispatcher::~Dispatcher() = default;
 

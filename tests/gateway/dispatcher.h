@@ -29,8 +29,12 @@ class Dispatcher final : public Origin, private Exchange::Queue, private WorkerS
     FaultOptions faults;
   };
 
-  Dispatcher(Loop& loop, Log& log, Options options);
+  Dispatcher(Loop& loop, Log& log, const Options& options);
   ~Dispatcher() override;
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+  Dispatcher(Dispatcher&&) = delete;
+  Dispatcher& operator=(Dispatcher&&) = delete;
 
   // The slot is let go of at once: what limits a gateway is its workers' MAX_CONCURRENT_STREAMS.
   [[nodiscard]] std::unique_ptr<OriginCall> start(const RequestHead& head,

@@ -54,6 +54,10 @@ class Exchange final : public OriginCall, private ResponseListener {
   Exchange(const Surroundings& surroundings, uint64_t number, const RequestHead& head,
            const RequestFaults& faults, ResponseListener& listener);
   ~Exchange() override;
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  Exchange(Exchange&&) = delete;
+  Exchange& operator=(Exchange&&) = delete;
 
   void write_body(Bytes bytes) override;
   void end_body(const FieldList& trailers) override;

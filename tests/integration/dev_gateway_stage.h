@@ -92,8 +92,8 @@ class User final : public ResponseListener {
 
 // A dispatcher with workers on real sockets. Time stands still, so that only advance() ends a wait.
 struct Stage {
-  explicit Stage(Dispatcher::Options options = {})
-      : log(quiet()), dispatcher(loop, log, std::move(options)) {}
+  explicit Stage(const Dispatcher::Options& options = {})
+      : log(quiet()), dispatcher(loop, log, options) {}
 
   static Log::Options quiet() {
     Log::Options options;

@@ -4,7 +4,10 @@
 #include "common/check.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <system_error>
+#include <unistd.h>
 #include <utility>
 
 #include <openssl/asn1.h>
@@ -90,45 +93,59 @@ void write_key(const std::string& path, EVP_PKEY* key) {
 
 }  // namespace
 
-struct TestCertificates::Authority {
-  explicit Authority(const std::string& name)
-      : key(make_key()), certificate(make_certificate({name, {}, -1, 30}, key.get())) {
-    X509* self = certificate.get();
+class CertificateAuthority {
+ public:
+  explicit CertificateAuthority(const std::string& name, int valid_to_days = 30)
+      : key_(make_key()),
+        certificate_(make_certificate({name, {}, -1, valid_to_days}, key_.get())) {
+    X509* self = certificate_.get();
     X509_set_issuer_name(self, X509_get_subject_name(self));
     add_extension(self, self, NID_basic_constraints, "critical,CA:TRUE");
     add_extension(self, self, NID_key_usage, "critical,keyCertSign,cRLSign");
     add_extension(self, self, NID_subject_key_identifier, "hash");
-    sign(self, key.get());
+    sign(self, key_.get());
   }
 
   void issue(const CertificateRequest& request, const IdentityFiles& files) const {
     const KeyPtr own_key = make_key();
     const CertificatePtr issued = make_certificate(request, own_key.get());
     X509* own = issued.get();
-    X509_set_issuer_name(own, X509_get_subject_name(certificate.get()));
-    add_extension(own, certificate.get(), NID_basic_constraints, "critical,CA:FALSE");
-    add_extension(own, certificate.get(), NID_key_usage, "critical,digitalSignature");
-    add_extension(own, certificate.get(), NID_ext_key_usage, "serverAuth,clientAuth");
-    add_extension(own, certificate.get(), NID_authority_key_identifier, "keyid:always");
+    X509_set_issuer_name(own, X509_get_subject_name(certificate_.get()));
+    add_extension(own, certificate_.get(), NID_basic_constraints, "critical,CA:FALSE");
+    add_extension(own, certificate_.get(), NID_key_usage, "critical,digitalSignature");
+    add_extension(own, certificate_.get(), NID_ext_key_usage, "serverAuth,clientAuth");
+    add_extension(own, certificate_.get(), NID_authority_key_identifier, "keyid:always");
     if (!request.names.empty()) {
-      add_extension(own, certificate.get(), NID_subject_alt_name, alternative_names(request.names));
+      add_extension(own, certificate_.get(), NID_subject_alt_name,
+                    alternative_names(request.names));
     }
-    sign(own, key.get());
+    sign(own, key_.get());
     write_certificate(files.cert_file, own);
     write_key(files.key_file, own_key.get());
   }
 
-  KeyPtr key;
-  CertificatePtr certificate;
+  void write(const std::string& path) const { write_certificate(path, certificate_.get()); }
+
+ private:
+  KeyPtr key_;
+  CertificatePtr certificate_;
 };
 
+namespace {
+
+CertificateRequest gateway_request(int valid_to_days) {
+  return {"gw.test", {"gw.test", "localhost", "127.0.0.1", "::1"}, -1, valid_to_days};
+}
+
+}  // namespace
+
 TestCertificates::TestCertificates()
-    : authority_(std::make_unique<Authority>("ptth test CA")),
-      other_authority_(std::make_unique<Authority>("another CA")) {
-  const std::vector<std::string> gateway_names{"gw.test", "localhost", "127.0.0.1", "::1"};
-  write_certificate(ca_file(), authority_->certificate.get());
-  write_certificate(other_ca_file(), other_authority_->certificate.get());
-  authority_->issue({"gw.test", gateway_names}, gateway());
+    : authority_(std::make_unique<CertificateAuthority>("ptth test CA")),
+      other_authority_(std::make_unique<CertificateAuthority>("another CA")) {
+  const std::vector<std::string> gateway_names = gateway_request(30).names;
+  authority_->write(ca_file());
+  other_authority_->write(other_ca_file());
+  authority_->issue(gateway_request(30), gateway());
   authority_->issue({"worker-1", {}}, worker());
   authority_->issue({"gw.test", gateway_names, -30, -1}, expired());
   authority_->issue({"gw.test", gateway_names, 1, 30}, not_yet_valid());
@@ -147,6 +164,34 @@ IdentityFiles TestCertificates::issue(const CertificateRequest& request) {
 
 IdentityFiles TestCertificates::files(const std::string& name) const {
   return {dir_.file(name + ".crt"), dir_.file(name + ".key")};
+}
+
+Result<void> make_certificate_files(const std::string& directory) {
+  namespace fs = std::filesystem;
+  constexpr int kYear = 365;
+  const auto file = [&](const char* name) { return directory + "/" + name; };
+  const IdentityFiles gateway{file("gateway.crt"), file("gateway.key")};
+  const IdentityFiles worker{file("worker.crt"), file("worker.key")};
+  const std::string ca_file = file("ca.crt");
+  bool complete = true;
+  for (const std::string& path :
+       {ca_file, gateway.cert_file, gateway.key_file, worker.cert_file, worker.key_file}) {
+    complete = complete && fs::exists(path);
+  }
+  if (complete) return {};
+  std::error_code failed;
+  fs::create_directories(directory, failed);
+  if (failed || ::access(directory.c_str(), W_OK) != 0) {
+    return Error{ErrorKind::kConfiguration, Side::kLocal,
+                 "cannot make certificates in " + directory};
+  }
+  const CertificateAuthority authority("ptth development CA", kYear);
+  authority.issue(gateway_request(kYear), gateway);
+  authority.issue({"worker-1", {}, -1, kYear}, worker);
+  authority.write(ca_file);
+  for (const std::string& key : {gateway.key_file, worker.key_file})
+    fs::permissions(key, fs::perms::owner_read | fs::perms::owner_write, failed);
+  return {};
 }
 
 }  // namespace ptth::test

@@ -2,6 +2,7 @@
 
 // Certificates for tests, made anew for each of them: two CAs and what they issue, right and wrong.
 
+#include "common/error.h"
 #include "tests/support/temp_dir.h"
 
 #include <memory>
@@ -22,6 +23,8 @@ struct CertificateRequest {
   int valid_from_days = -1;        // From now.
   int valid_to_days = 30;
 };
+
+class CertificateAuthority;
 
 class TestCertificates {
  public:
@@ -64,13 +67,15 @@ class TestCertificates {
   IdentityFiles issue(const CertificateRequest& request);
 
  private:
-  struct Authority;
-
   [[nodiscard]] IdentityFiles files(const std::string& name) const;
 
   TempDir dir_;
-  std::unique_ptr<Authority> authority_;
-  std::unique_ptr<Authority> other_authority_;
+  std::unique_ptr<CertificateAuthority> authority_;
+  std::unique_ptr<CertificateAuthority> other_authority_;
 };
+
+// For programs that people try: ca.crt, and gateway and worker as above, each .crt and .key, valid
+// for a year. Makes the directory; leaves it as it is when all of them are there.
+[[nodiscard]] Result<void> make_certificate_files(const std::string& directory);
 
 }  // namespace ptth::test

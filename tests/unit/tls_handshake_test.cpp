@@ -14,6 +14,7 @@ using ptth::ClockMode;
 using ptth::Error;
 using ptth::ErrorKind;
 using ptth::Loop;
+using ptth::PeerCertificate;
 using ptth::Side;
 using ptth::TlsContext;
 using ptth::TlsOptions;
@@ -228,13 +229,37 @@ TEST_CASE("a refused client certificate is heard as the refusal that it is") {
 TEST_CASE("a server that requires no client certificate accepts a client without one") {
   TlsSetup setup(certificates());
   use(setup.client, {});
-  setup.server.require_peer_certificate = false;
+  setup.server.peer_certificate = PeerCertificate::kNone;
   setup.server.ca_file.clear();
   Handshake handshake(setup);
   handshake.settle();
   CHECK(handshake.client.secured);
   REQUIRE(handshake.server.secured);
   CHECK(handshake.server.stream().peer_common_name().empty());
+}
+
+TEST_CASE("an optional client certificate is verified if it comes") {
+  TlsSetup setup(certificates());
+  setup.server.peer_certificate = PeerCertificate::kOptional;
+  SUBCASE("none") {
+    use(setup.client, {});
+    Handshake handshake(setup);
+    handshake.settle();
+    REQUIRE(handshake.server.secured);
+    CHECK(handshake.server.stream().peer_common_name().empty());
+  }
+  SUBCASE("right") {
+    Handshake handshake(setup);
+    handshake.settle();
+    REQUIRE(handshake.server.secured);
+    CHECK(handshake.server.stream().peer_common_name() == "worker-1");
+  }
+  SUBCASE("of another CA") {
+    use(setup.client, certificates().worker_of_other_ca());
+    Handshake handshake(setup);
+    handshake.settle();
+    CHECK_FALSE(handshake.server.secured);
+  }
 }
 
 TEST_CASE("without a common ALPN id the handshake fails on both sides, unless none is required") {
