@@ -1,9 +1,12 @@
 #include "agent/agent.h"
 
+#include "agent/admin.h"
 #include "agent/config.h"
 #include "agent/exit_code.h"
+#include "agent/health.h"
 #include "agent/link/link.h"
 #include "agent/origin/http_origin.h"
+#include "agent/process_metrics.h"
 #include "agent/relay/admission.h"
 #include "agent/relay/budget.h"
 #include "agent/relay/relay_metrics.h"
@@ -78,8 +81,12 @@ class Agent final : private Link::Listener {
         admission_(make_admission(loop, metrics_, *origin_, {config.capacity}, origin_work_)),
         router_(make_router(loop, *admission_, config.serve)),
         worker_id_(make_worker_id()),
+        health_(loop, [this] { return look(); }),
+        loop_lag_(loop, metrics_),
         startup_(loop, [this] { on_startup_timeout(); }),
-        drain_deadline_(loop, [this] { on_drain_deadline(); }) {}
+        drain_deadline_(loop, [this] { on_drain_deadline(); }) {
+    register_process_metrics(metrics_, log);
+  }
 
   ~Agent() {
     // Links go before what they borrow, and what they have retired goes while that still stands.
@@ -100,6 +107,8 @@ class Agent final : private Link::Listener {
   void on_link_state(const Link& link, LinkState state) override;
 
   void announce_start();
+  [[nodiscard]] bool start_admin();
+  [[nodiscard]] Health::Facts look();
   void start_links(Gateway& gateway);
   void on_signal(int number);
   void drain();
@@ -136,6 +145,9 @@ class Agent final : private Link::Listener {
   std::optional<ExitCode> exit_code_;
   // Links use all of the above.
   std::vector<std::unique_ptr<Gateway>> gateways_;
+  Health health_;
+  LoopLag loop_lag_;
+  std::unique_ptr<Admin> admin_;
   std::unique_ptr<Signals> signals_;
   Timer startup_;
   Timer drain_deadline_;
@@ -143,6 +155,7 @@ class Agent final : private Link::Listener {
 
 int Agent::run() {
   announce_start();
+  if (!start_admin()) return kExitConfiguration;
   signals_ = Signals::watch(loop_, {SIGTERM, SIGINT, SIGUSR1, SIGHUP},
                             [this](int number) { on_signal(number); });
   for (const GatewayOptions& options : config_.gateways) {
@@ -162,6 +175,31 @@ void Agent::announce_start() {
                                {"capacity", uint64_t{config_.capacity}}});
   for (const std::string& warning : config_.warnings)
     log_.warn("configuration", {{"detail", warning}});
+}
+
+bool Agent::start_admin() {
+  if (config_.admin.listen.empty()) return true;
+  auto started = Admin::start(loop_, health_, metrics_, config_.admin);
+  if (!started.ok()) {
+    log_.error("no admin listener: choose another address with --admin, or --admin off",
+               {{"detail", started.error().detail}});
+    return false;
+  }
+  admin_ = std::move(started).value();
+  log_.info("admin listening", {{"address", config_.admin.listen}, {"port", admin_->port()}});
+  return true;
+}
+
+Health::Facts Agent::look() {
+  Health::Facts facts;
+  for_each_link([&](const Link& link) {
+    ++facts.links;
+    if (link.state() == LinkState::kAttached) ++facts.links_attached;
+  });
+  facts.origin_reachable = origin_->reachable();
+  facts.origin = origin_->name();
+  if (phase_ != Phase::kServing) facts.phase = Health::Facts::Phase::kLeaving;
+  return facts;
 }
 
 void Agent::start_links(Gateway& gateway) {
