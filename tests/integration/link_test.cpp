@@ -338,7 +338,7 @@ TEST_CASE_FIXTURE(Fixture, "a gateway that closes right after TLS has refused ou
   contains(failure_of(dial), "does not accept the certificate in " + dial.tls_options.cert_file);
   CHECK(refused);
 
-  options.tls.require_peer_certificate = false;
+  options.tls.peer_certificate = ptth::PeerCertificate::kNone;
   const auto careless = open(options);
   GatewayOptions without = link_options(careless->port());
   use_identity(without, {});
