@@ -92,7 +92,7 @@ Result<PeerCertificate> parse_client_certificates(const std::string& text) {
   if (text == "none") return PeerCertificate::kNone;
   if (text == "optional") return PeerCertificate::kOptional;
   if (text == "required") return PeerCertificate::kRequired;
-  return configuration_error(ptth::quoted(text) + " is not none, optional or required");
+  return configuration_error(ptth::in_quotes(text) + " is not none, optional or required");
 }
 
 template <class Number>
