@@ -20,6 +20,15 @@ Http1Limits parser_limits(const HttpOriginOptions& options) {
   return limits;
 }
 
+// For requests that name no authority.
+std::string own_host(const HttpOriginOptions& options) {
+  if (!options.unix_path.empty()) return "localhost";
+  const bool is_ipv6 = options.host.find(':') != std::string::npos;
+  const std::string host =
+      is_ipv6 && options.host.front() != '[' ? "[" + options.host + "]" : options.host;
+  return host + ":" + std::to_string(options.port);
+}
+
 }  // namespace
 
 OriginConnection::OriginConnection(Loop& loop, std::unique_ptr<ByteStream> stream,
@@ -27,6 +36,7 @@ OriginConnection::OriginConnection(Loop& loop, std::unique_ptr<ByteStream> strea
     : loop_(loop),
       options_(options),
       owner_(owner),
+      own_host_(own_host(options)),
       parser_(parser_limits(options), Side::kOrigin),
       timer_(loop, [this] { on_timeout(); }),
       stream_(std::move(stream)) {
@@ -41,7 +51,9 @@ Result<void> OriginConnection::begin(const RequestHead& head, Caller& caller) {
   CHECK_INVARIANT(state_ == State::kResting);
   scratch_.clear();
   Http1RequestOptions how;
-  how.host = options_.host_override;
+  // nginx and others refuse an empty Host, which is what a gateway's health check comes down to.
+  how.host =
+      options_.host_override.empty() && head.authority.empty() ? own_host_ : options_.host_override;
   if (Result<void> written = write_request_head(head, how, scratch_); !written) return written;
   stream_->write(scratch_.front());
   scratch_.clear();

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace ptth {
 
@@ -88,6 +89,7 @@ class OriginConnection final : private ByteStream::Listener {
   Loop& loop_;
   const HttpOriginOptions& options_;
   Owner& owner_;
+  const std::string own_host_;
   State state_ = State::kResting;
   Caller* caller_ = nullptr;
   uint64_t calls_ = 0;

@@ -55,7 +55,9 @@ class FramedGateway::Worker final : private TlsStream::HandshakeListener,
   Worker(Worker&&) = delete;
   Worker& operator=(Worker&&) = delete;
 
-  [[nodiscard]] bool attached() const { return stream_ != nullptr && settings_acknowledged_; }
+  [[nodiscard]] bool attached() const {
+    return stream_ != nullptr && settings_acknowledged_ && !leaving_;
+  }
 
   void send_request() {
     // GET https://gw/, indexed but for the authority (RFC 7541).
@@ -132,6 +134,7 @@ class FramedGateway::Worker final : private TlsStream::HandshakeListener,
   ByteQueue received_;
   bool magic_seen_ = false;
   bool settings_acknowledged_ = false;
+  bool leaving_ = false;  // Its GOAWAY is out: no more requests.
   uint32_t next_stream_id_ = 1;
 };
 

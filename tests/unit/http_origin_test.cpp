@@ -359,3 +359,12 @@ TEST_CASE("Host can be overridden") {
   ptth::MemoryStream& stream = stage.connect();
   CHECK(Stage::heard(stream).find("host: internal.example\r\n") != std::string::npos);
 }
+
+TEST_CASE("a request that names no authority gets the origin's own name as Host") {
+  Stage stage;
+  RequestHead head = request("GET");
+  head.authority.clear();
+  auto get = stage.start(std::move(head));
+  ptth::MemoryStream& stream = stage.connect();
+  CHECK(Stage::heard(stream).find("host: 127.0.0.1:80\r\n") != std::string::npos);
+}
