@@ -65,7 +65,10 @@ class FramedGateway::Worker final : private TlsStream::HandshakeListener,
     next_stream_id_ += 2;
   }
 
-  void leave() { write(frame(kGoawayType, 0, 0, std::string(8, '\0'))); }
+  void leave() {
+    leaving_ = true;
+    write(frame(kGoawayType, 0, 0, std::string(8, '\0')));
+  }
 
   void end() {
     if (stream_) stream_->shutdown();
