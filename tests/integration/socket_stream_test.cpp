@@ -1,4 +1,5 @@
 #include "common/tcp_stream.h"
+#include "tests/support/pattern_sequence.h"
 #include "tests/support/recording_listener.h"
 #include "tests/support/run_until.h"
 #include "tests/support/sockets.h"
@@ -31,8 +32,10 @@ using ptth::Side;
 using ptth::Timer;
 using ptth::test::as_bytes;
 using ptth::test::loopback_address;
+using ptth::test::Pattern;
 using ptth::test::RecordingListener;
 using ptth::test::run_until;
+using ptth::test::Sequence;
 using ptth::test::SocketPair;
 using ptth::test::tcp_pair;
 using ptth::test::TempDir;
@@ -94,80 +97,22 @@ class Echo final : public ByteStream::Listener {
   ByteStream& stream_;
 };
 
-// Writes a known sequence as fast as the bound on unsent bytes allows, then ends; reads it back and
-// pauses in between.
-class Sequence final : public ByteStream::Listener {
- public:
-  static constexpr size_t kBytes = size_t{50} * 1024 * 1024;
-  static constexpr size_t kUnsentMax = size_t{1024} * 1024;
-
-  explicit Sequence(ByteStream& stream) : stream_(stream) {
-    stream_.set_listener(this);
-    write_more();
-  }
-
-  void on_bytes(Bytes bytes) override {
-    CHECK_FALSE(paused);
-    for (const uint8_t byte : bytes)
-      wrong += byte != value_at(received++) ? 1 : 0;
-    if (received / kPauseEvery != (received - bytes.size()) / kPauseEvery) {
-      paused = true;
-      stream_.pause_reading();
-    }
-  }
-
-  void on_end() override { ended = true; }
-
-  void on_failed(const Error& error) override { FAIL(error.detail); }
-
-  void on_sent() override { write_more(); }
-
-  void resume() {
-    paused = false;
-    stream_.resume_reading();
-  }
-
-  size_t received = 0;
-  size_t wrong = 0;
-  size_t written = 0;
-  bool paused = false;
-  bool ended = false;
-
- private:
-  static constexpr size_t kPauseEvery = kBytes / 20;
-
-  static uint8_t value_at(size_t position) {
-    return static_cast<uint8_t>((position * 2654435761U) >> 16);
-  }
-
-  void write_more() {
-    std::vector<uint8_t> block;
-    while (written < kBytes && stream_.unsent_bytes() < kUnsentMax) {
-      block.resize(std::min<size_t>(kBytes - written, 70'000));
-      for (uint8_t& byte : block)
-        byte = value_at(written++);
-      stream_.write(block);
-      if (written == kBytes) stream_.shutdown();
-    }
-  }
-
-  ByteStream& stream_;
-};
+constexpr size_t kEchoBytes = size_t{50} * 1024 * 1024;
 
 void check_echo(Loop& loop, SocketPair pair) {
   Echo echo(*pair.accepted);
-  Sequence sequence(*pair.connected);
+  Sequence sequence(*pair.connected, kEchoBytes);
   // While the reader is paused everything stands still, with no more than the bounds in memory.
   while (!sequence.ended) {
     REQUIRE(run_until(loop, [&] { return sequence.paused || sequence.ended; }));
-    if (!sequence.paused) break;
     for (int turn = 0; turn < 20; ++turn)
       loop.turn();
-    CHECK(pair.connected->unsent_bytes() < Sequence::kUnsentMax + 70'000);
     sequence.resume();
   }
-  CHECK(sequence.received == Sequence::kBytes);
+  CHECK_FALSE(sequence.failure.has_value());
+  CHECK(sequence.received == kEchoBytes);
   CHECK(sequence.wrong == 0);
+  CHECK(sequence.unsent_max < Sequence::kUnsentMax + Pattern::kPeriod);
   CHECK(echo.unsent_max < Echo::kUnsentMax + Loop::kReadBufferSize);
 }
 
