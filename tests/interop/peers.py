@@ -104,15 +104,14 @@ class Gateway:
 class Agent:
     """The agent under test. Its JSON log lines are kept as they come."""
 
-    def __init__(self, gateway_port, certificates, origin, *options, log_name="agent"):
+    def __init__(self, gateway_port, certificates, origin, *options, admin="off"):
         self.lines = []
         self._changed = threading.Condition()
         self._command = [str(part) for part in (
             AGENT, "run", "--gateway", f"https://127.0.0.1:{gateway_port}",
             "--server-name", "gw.test", "--ca-file", certificates.ca,
             "--cert-file", certificates.worker, "--key-file", certificates.worker_key,
-            "--origin", origin, "--admin", "off", "--log-format", "json", *options)]
-        self._log_name = log_name
+            "--origin", origin, "--admin", admin, "--log-format", "json", *options)]
 
     @contextlib.contextmanager
     def running(self, wait=True):
