@@ -45,6 +45,13 @@ Dialer::Dialer(Loop& loop, Network& network, const DialOptions& options, Listene
     start_next();
     return;
   }
+  if (options_.host == "localhost") {
+    // RFC 6761 section 6.3: always the loopbacks, both of them, whatever a resolver would say.
+    addresses_.push_back(*Address::from_literal("127.0.0.1", options_.port));
+    addresses_.push_back(*Address::from_literal("::1", options_.port));
+    start_next();
+    return;
+  }
   query_ = network_.resolve(
       options_.host, options_.port,
       [this](Result<std::vector<Address>> resolved) { on_addresses(std::move(resolved)); });

@@ -103,6 +103,17 @@ TEST_CASE_FIXTURE(Fixture, "a name is resolved at every dial") {
   CHECK(network.queries() == 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "localhost is both loopbacks, without a resolver") {
+  DialOptions options;
+  options.host = "localhost";
+  options.port = 3000;
+  const auto dialer = dial_with(options);
+  network.refuse(0, "connection refused");
+  loop.turn();
+  CHECK(network.queries() == 0);
+  CHECK(network.attempted() == std::vector<std::string>{"127.0.0.1:3000", "[::1]:3000"});
+}
+
 TEST_CASE_FIXTURE(Fixture, "an address in place of a name needs no resolver") {
   for (const std::string host : {"127.0.0.1", "::1", "[::1]"}) {
     DialOptions options;
