@@ -252,10 +252,13 @@ int check(const ParsedFlags& flags, const Environment& environment) {
   return kExitClean;
 }
 
-// What else is wrong with the configuration is no matter here: a file that was broken after the
-// agent had read it does not make the agent unhealthy.
+// Only its own flags must be right: a file that was broken after the agent had read it does not
+// make the agent unhealthy.
 int healthcheck(const ParsedFlags& flags, const Environment& environment) {
-  const LoadedConfig loaded = load(flags, environment);
+  LoadedConfig loaded = load(flags, environment);
+  std::erase_if(loaded.problems,
+                [](const ConfigProblem& problem) { return problem.source != ConfigSource::kFlag; });
+  if (!loaded.problems.empty()) return report_problems(loaded);
   const std::string& address = loaded.config.admin.listen;
   if (address.empty()) {
     complain("the admin interface is off: nothing to ask");
