@@ -26,6 +26,9 @@ constexpr uint32_t kRefusedStreamCode = 0x7;
 constexpr uint32_t kCancelCode = 0x8;
 constexpr uint32_t kEnhanceYourCalmCode = 0xb;
 
+// How long a gateway may take to close its side after we have closed ours.
+constexpr Milliseconds kLingerTime{1'000};
+
 // Stalled exchanges are looked for this often within their time.
 constexpr int kSweepsPerTimeout = 8;
 
@@ -141,6 +144,7 @@ class Session final : public Http2Session,
   void sweep_stalled();
   void maybe_leave();
   void leave();
+  void leave_politely();
   void end(const Error& error, Verdict verdict_for_open_exchanges);
   void remove(Exchange& exchange);
   [[nodiscard]] Exchange* find(int32_t stream_id) const;
@@ -170,6 +174,7 @@ class Session final : public Http2Session,
   bool ping_sent_ = false;
   bool drain_round_trip_ = false;
   bool reading_paused_ = false;
+  bool is_lingering_ = false;
   uint64_t last_received_ms_ = 0;
   Error end_error_;
   Nghttp2Server engine_;
@@ -224,6 +229,10 @@ void Session::scan_frames(Bytes bytes) {
 
 void Session::on_end() {
   if (state_ == SessionState::kEnded) return;
+  if (is_lingering_) {
+    end(end_error_, Verdict::kGatewayClosed);
+    return;
+  }
   end({ErrorKind::kClosed, Side::kGateway, "the gateway closed the connection", true},
       Verdict::kGatewayClosed);
 }
@@ -550,7 +559,19 @@ void Session::produce() {
   }
   if (state_ == SessionState::kLeaving && engine_.queued_frames() == 0 &&
       stream_.unsent_bytes() == 0) {
+    leave_politely();
+  }
+}
+
+// A close while bytes of the gateway are unread becomes a TCP reset, which can take our last
+// answers with it: say that we are done, and wait until the gateway has read everything.
+void Session::leave_politely() {
+  const bool was_attached = settings_received_ && settings_acknowledged_;
+  if (end_error_.kind != ErrorKind::kDraining || !was_attached) {
     end(end_error_, Verdict::kGatewayClosed);
+  } else if (!std::exchange(is_lingering_, true)) {
+    stream_.shutdown();
+    silence_.start(kLingerTime);
   }
 }
 
@@ -564,6 +585,10 @@ void Session::on_sent() {
 
 void Session::on_silence() {
   const SessionLimits& limits = options_.limits;
+  if (is_lingering_) {
+    end(end_error_, Verdict::kGatewayClosed);
+    return;
+  }
   if (state_ == SessionState::kAttaching) {
     end({ErrorKind::kTimeout, Side::kGateway,
          "the gateway did not acknowledge our SETTINGS within " +

@@ -305,6 +305,10 @@ TEST_CASE("a session that drains quietly refuses what is new and finishes what i
   gateway.call(0).answer_end();
   CHECK(gateway.body(1) == "ok");
   CHECK(gateway.goaway_code() == kNoError);
+  // The connection is closed only when the gateway has read everything.
+  CHECK(gateway.stream.is_shut_down());
+  CHECK_FALSE(gateway.ended.has_value());
+  gateway.stream.deliver_end();
   CHECK(gateway.ended.has_value());
 }
 
@@ -326,6 +330,8 @@ TEST_CASE("a session that announces its drain still serves what was on its way")
   gateway.call(0).answer_head(204, BodyKind::kNone);
   gateway.call(0).answer_end();
   CHECK(gateway.status(1) == "204");
+  CHECK(gateway.stream.is_shut_down());
+  gateway.loop.advance(Milliseconds(1'000));
   CHECK(gateway.ended.has_value());
 }
 
