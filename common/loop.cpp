@@ -1,6 +1,7 @@
 #include "common/loop.h"
 
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 namespace ptth {
@@ -64,6 +65,9 @@ void EndOfTurn::cancel() {
 }
 
 Loop::Loop(ClockMode clock) : clock_(clock), read_buffer_(new char[kReadBufferSize]) {
+  // libuv writes without MSG_NOSIGNAL: without this a connection that the other side has closed
+  // ends the process, and not just the write.
+  std::signal(SIGPIPE, SIG_IGN);
   CHECK_INVARIANT(uv_loop_init(&uv_) == 0);
   uv_prepare_init(&uv_, &end_of_turn_);
   end_of_turn_.data = this;

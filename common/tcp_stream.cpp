@@ -231,6 +231,8 @@ class SocketStream final : public ByteStream {
   // that was closed or reset.
   void on_write_error(int code) {
     fail(code);
+    // Not ECONNRESET: the other side's end came, in order, before its reset.
+    other_side_ended_ = code == UV_EPIPE;
     const bool read_ends = code == UV_EPIPE || code == UV_ECONNRESET || code == UV_ETIMEDOUT;
     if (!read_ends) ended_ = true;
     update_reading();
@@ -239,7 +241,10 @@ class SocketStream final : public ByteStream {
   void on_read_over(int code) {
     ended_ = true;
     update_reading();
-    if (code == UV_EOF && !failure_) return listener_->on_end();
+    if (code == UV_EOF && (!failure_ || other_side_ended_)) {
+      if (failure_) end_of_turn_.schedule();
+      return listener_->on_end();
+    }
     fail(code);
     report_failure();
   }
@@ -298,6 +303,7 @@ class SocketStream final : public ByteStream {
   bool unwritable_ = false;  // Shut or failed.
   bool paused_ = false;
   bool ended_ = false;  // Nothing more will be read.
+  bool other_side_ended_ = false;
   bool reading_ = false;
 };
 

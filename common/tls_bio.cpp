@@ -53,8 +53,8 @@ MethodPtr make_method() {
 
 BIO* make_record_bio(RecordChannel& channel) {
   // Never changed after it was made.
-  static const MethodPtr kMethod = make_method();
-  BIO* bio = kMethod ? BIO_new(kMethod.get()) : nullptr;
+  static const MethodPtr method = make_method();
+  BIO* bio = method ? BIO_new(method.get()) : nullptr;
   if (bio == nullptr) return nullptr;
   BIO_set_data(bio, &channel);
   BIO_set_init(bio, 1);

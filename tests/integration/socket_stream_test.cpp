@@ -280,6 +280,34 @@ TEST_CASE("what the other side answered before it closed arrives before the fail
   CHECK(pair.connected->unsent_bytes() == 0);
 }
 
+TEST_CASE("the end of an answer is heard although the write that was under way failed") {
+  Loop loop;
+  const TempDir dir;
+  SocketPair pair;
+  SUBCASE("TCP") {
+    pair = tcp_pair(loop);
+  }
+  SUBCASE("Unix") {
+    pair = unix_pair(loop, dir.file("s"));
+  }
+  RecordingListener client;
+  pair.accepted->write(as_bytes("an answer that ends with the connection"));
+  pair.accepted->shutdown();
+  loop.turn();
+  pair.accepted.reset();
+  loop.turn();
+  // TCP answers the first of these writes with a reset.
+  for (int i = 0; i < 2; ++i) {
+    pair.connected->write(as_bytes("more of the upload"));
+    loop.turn();
+  }
+  pair.connected->set_listener(&client);
+  REQUIRE(run_until(loop, [&] { return client.failure.has_value(); }));
+  CHECK(client.received == "an answer that ends with the connection");
+  CHECK(client.ends == 1);
+  CHECK(client.failure->kind == ErrorKind::kClosed);
+}
+
 TEST_CASE("a writer that always has more does not keep the loop in one turn") {
   Loop loop;
   SocketPair pair = tcp_pair(loop);

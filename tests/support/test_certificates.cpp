@@ -157,7 +157,7 @@ TestCertificates::TestCertificates()
 TestCertificates::~TestCertificates() = default;
 
 IdentityFiles TestCertificates::issue(const CertificateRequest& request) {
-  const IdentityFiles made = files(request.common_name);
+  IdentityFiles made = files(request.common_name);
   authority_->issue(request, made);
   return made;
 }

@@ -33,8 +33,8 @@ using ptth::test::turn_until;
 namespace {
 
 const TestCertificates& certificates() {
-  static const TestCertificates kCertificates;
-  return kCertificates;
+  static const TestCertificates made;
+  return made;
 }
 
 // Both ends over one pipe.

@@ -31,8 +31,8 @@ using ptth::test::TlsSetup;
 namespace {
 
 const TestCertificates& certificates() {
-  static const TestCertificates kCertificates;
-  return kCertificates;
+  static const TestCertificates made;
+  return made;
 }
 
 TlsSetup setup_with(TlsVersion min_version) {

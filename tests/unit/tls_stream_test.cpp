@@ -36,8 +36,8 @@ using ptth::test::turn_until;
 namespace {
 
 const TestCertificates& certificates() {
-  static const TestCertificates kCertificates;
-  return kCertificates;
+  static const TestCertificates made;
+  return made;
 }
 
 // A client and a server whose handshake is done; the pipe's ends stay in sight.
