@@ -108,7 +108,7 @@ void put_real(LineMemory& line, double number, LogFormat format) {
   const double size = std::fabs(number);
   if (size == 0 || (size >= 1e-6 && size < 1e9)) {
     if (number < 0) line.put('-');
-    return put_micros(line, static_cast<uint64_t>(size * kMicros + 0.5));
+    return put_micros(line, static_cast<uint64_t>(std::llround(size * kMicros)));
   }
   if (std::isfinite(number)) return line.put_number(number);
   // JSON has no such numbers.

@@ -157,6 +157,12 @@ struct Metrics::Series {
 };
 
 struct Metrics::Family {
+  void describe(std::string& out, Exposition exposition) const;
+  void append_samples(std::string& out) const;
+  [[nodiscard]] std::string_view type_name() const;
+
+  [[nodiscard]] std::string_view suffix() const { return type == Type::kCounter ? "_total" : ""; }
+
   std::string name;
   std::string help;
   Type type;
@@ -227,43 +233,59 @@ Metrics::Series& Metrics::series(Family& family, Labels labels) {
   return family.series.try_emplace(std::move(key)).first->second;
 }
 
+void Metrics::Family::describe(std::string& out, Exposition exposition) const {
+  const bool open_metrics = exposition == Exposition::kOpenMetrics;
+  // In the older format "_total" belongs to the counter's name.
+  const std::string described = name + std::string(open_metrics ? "" : suffix());
+  out.append("# TYPE ").append(described).append(" ").append(type_name()).append("\n");
+  const std::string_view unit = unit_of(name);
+  if (open_metrics && !unit.empty()) {
+    out.append("# UNIT ").append(described).append(" ").append(unit).append("\n");
+  }
+  out.append("# HELP ").append(described).append(" ");
+  append_escaped(out, help, open_metrics ? Quotes::kEscaped : Quotes::kPlain);
+  out += '\n';
+}
+
+void Metrics::Family::append_samples(std::string& out) const {
+  for (const auto& [labels, one] : series) {
+    if (type == Type::kHistogram) {
+      append_histogram(out, name, labels, *one.histogram);
+      continue;
+    }
+    append_sample_name(out, name, suffix(), labels);
+    if (one.read) {
+      append_real(out, one.read());
+    } else if (type == Type::kCounter) {
+      append_count(out, one.counter.value());
+    } else {
+      append_real(out, one.gauge.value());
+    }
+    out += '\n';
+  }
+}
+
+std::string_view Metrics::Family::type_name() const {
+  switch (type) {
+    case Type::kCounter:
+      return "counter";
+    case Type::kGauge:
+      return "gauge";
+    case Type::kHistogram:
+      return "histogram";
+  }
+  return "unknown";
+}
+
 std::string Metrics::expose(Exposition exposition) {
   for (const auto& refresh : refreshers_)
     refresh();
-  const bool open_metrics = exposition == Exposition::kOpenMetrics;
   std::string out;
   for (const Family& family : families_) {
-    const std::string_view suffix = family.type == Type::kCounter ? "_total" : "";
-    // In the older format "_total" belongs to the counter's name.
-    const std::string described = family.name + std::string(open_metrics ? "" : suffix);
-    const std::string_view type = family.type == Type::kCounter ? "counter"
-                                  : family.type == Type::kGauge ? "gauge"
-                                                                : "histogram";
-    out.append("# TYPE ").append(described).append(" ").append(type).append("\n");
-    const std::string_view unit = unit_of(family.name);
-    if (open_metrics && !unit.empty()) {
-      out.append("# UNIT ").append(described).append(" ").append(unit).append("\n");
-    }
-    out.append("# HELP ").append(described).append(" ");
-    append_escaped(out, family.help, open_metrics ? Quotes::kEscaped : Quotes::kPlain);
-    out += '\n';
-    for (const auto& [labels, series] : family.series) {
-      if (family.type == Type::kHistogram) {
-        append_histogram(out, family.name, labels, *series.histogram);
-        continue;
-      }
-      append_sample_name(out, family.name, suffix, labels);
-      if (series.read) {
-        append_real(out, series.read());
-      } else if (family.type == Type::kCounter) {
-        append_count(out, series.counter.value());
-      } else {
-        append_real(out, series.gauge.value());
-      }
-      out += '\n';
-    }
+    family.describe(out, exposition);
+    family.append_samples(out);
   }
-  if (open_metrics) out += "# EOF\n";
+  if (exposition == Exposition::kOpenMetrics) out += "# EOF\n";
   return out;
 }
 
