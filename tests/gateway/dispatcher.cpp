@@ -94,13 +94,30 @@ void Dispatcher::send_waiting() {
   }
 }
 
+Dispatcher::Worker& Dispatcher::entry_of(const WorkerSession& session) {
+  const auto found = std::ranges::find_if(
+      workers_, [&](const Worker& entry) { return entry.session.get() == &session; });
+  CHECK_INVARIANT(found != workers_.end());
+  return *found;
+}
+
 void Dispatcher::on_worker_attached(WorkerSession& worker) {
   const WorkerSession::Options& options = worker.options();
   log_.info("worker attached", {{"worker", options.name},
                                 {"connection", options.number},
                                 {"profile", to_string(options.profile)},
                                 {"streams_max", uint64_t{worker.streams_limit()}}});
+  entry_of(worker).streams_told = worker.streams_limit();
   send_waiting_.schedule();
+}
+
+void Dispatcher::on_worker_limit(WorkerSession& worker) {
+  const size_t limit = worker.streams_limit();
+  if (std::exchange(entry_of(worker).streams_told, limit) == limit) return;
+  log_.info("worker limit", {{"worker", worker.options().name},
+                             {"connection", worker.options().number},
+                             {"streams_max", uint64_t{limit}}});
+  if (!queue_.empty()) send_waiting_.schedule();
 }
 
 void Dispatcher::on_worker_room(WorkerSession& /*worker*/) {
@@ -114,15 +131,13 @@ void Dispatcher::on_worker_leaving(WorkerSession& worker) {
 }
 
 void Dispatcher::on_worker_ended(WorkerSession& worker, const Error& error) {
-  const auto found = std::ranges::find_if(
-      workers_, [&](const Worker& entry) { return entry.session.get() == &worker; });
-  CHECK_INVARIANT(found != workers_.end());
+  Worker& entry = entry_of(worker);
   log_.info("worker left", {{"worker", worker.options().name},
                             {"connection", worker.options().number},
-                            {"requests", found->requests},
+                            {"requests", entry.requests},
                             {"reason", error.detail}});
-  loop_.retire(std::move(found->session));
-  workers_.erase(found);
+  loop_.retire(std::move(entry.session));
+  workers_.erase(workers_.begin() + (&entry - workers_.data()));
   if (leaving_ && workers_.empty()) empty_();
 }
 

@@ -55,6 +55,7 @@ class Dispatcher final : public Origin, private Exchange::Queue, private WorkerS
     std::unique_ptr<WorkerSession> session;
     uint64_t last_chosen = 0;
     uint64_t requests = 0;
+    size_t streams_told = 0;  // The limit that the log has shown.
   };
 
   // Exchange::Queue
@@ -65,12 +66,14 @@ class Dispatcher final : public Origin, private Exchange::Queue, private WorkerS
 
   // WorkerSession::Listener
   void on_worker_attached(WorkerSession& worker) override;
+  void on_worker_limit(WorkerSession& worker) override;
   void on_worker_room(WorkerSession& worker) override;
   void on_worker_leaving(WorkerSession& worker) override;
   void on_worker_ended(WorkerSession& worker, const Error& error) override;
 
   void send_waiting();
   Worker* choose(const Exchange& exchange);
+  Worker& entry_of(const WorkerSession& session);
   [[nodiscard]] bool any_room() const;
 
   Loop& loop_;

@@ -26,31 +26,53 @@ each request goes to the least loaded worker. Not for production.
 It prints one line when a worker attaches or leaves, for each request and for each retry. SIGTERM ends
 it: requests in flight finish, workers get GOAWAY; a second one ends it at once.)";
 
-// What CLI11 calls with the text of a flag. A wrong value ends the start with that text.
-template <class Value, class Parse>
-CLI::callback_t into(Value& value, Parse parse) {
-  return [&value, parse](const std::vector<std::string>& texts) {
-    for (const std::string& text : texts) {
-      auto parsed = parse(text);
-      if (!parsed) throw CLI::ValidationError(parsed.error().detail);
-      value = std::move(parsed).value();
-    }
-    return true;
-  };
-}
+// The flags of one group. A wrong value ends the start with what is wrong with which flag.
+class FlagGroup {
+ public:
+  FlagGroup(CLI::App& app, std::string title) : app_(app), title_(std::move(title)) {}
 
-template <class Value, class Parse>
-CLI::callback_t append_to(std::vector<Value>& values, Parse parse) {
-  return [&values, parse](const std::vector<std::string>& texts) {
-    values.clear();
-    for (const std::string& text : texts) {
-      auto parsed = parse(text);
-      if (!parsed) throw CLI::ValidationError(parsed.error().detail);
-      values.push_back(std::move(parsed).value());
-    }
-    return true;
-  };
-}
+  template <class Value, class Parse>
+  void add(const char* name, const char* type, Value& value, Parse parse, const char* help) {
+    const auto assign = [name, &value, parse](const std::vector<std::string>& texts) {
+      for (const std::string& text : texts)
+        value = parsed(name, parse(text));
+      return true;
+    };
+    app_.add_option(name, assign, help)->type_name(type)->group(title_);
+  }
+
+  // May be given several times, or once with commas.
+  template <class Value, class Parse>
+  void add_list(const char* name, const char* type, std::vector<Value>& values, Parse parse,
+                const char* help) {
+    const auto assign = [name, &values, parse](const std::vector<std::string>& texts) {
+      values.clear();
+      for (const std::string& text : texts)
+        values.push_back(parsed(name, parse(text)));
+      return true;
+    };
+    app_.add_option(name, assign, help)
+        ->type_name(type)
+        ->delimiter(',')
+        ->expected(1)
+        ->take_all()
+        ->group(title_);
+  }
+
+  void add_switch(const char* name, bool& value, const char* help) {
+    app_.add_flag(name, value, help)->group(title_);
+  }
+
+ private:
+  template <class Value>
+  static Value parsed(const char* name, Result<Value> result) {
+    if (!result) throw CLI::ValidationError(name, result.error().detail);
+    return std::move(result).value();
+  }
+
+  CLI::App& app_;
+  std::string title_;
+};
 
 Result<std::string> as_it_stands(const std::string& text) {
   return text;
@@ -117,81 +139,54 @@ struct Flags {
 
 void add_entrances(CLI::App& app, Flags& flags) {
   DevGateway::Options& gateway = flags.settings.gateway;
-  const std::string group =
-      "Where to listen (HOST:PORT, port 0 lets the system choose; repeatable)";
-  const auto address = [&](const char* name, std::vector<std::string>& into_list,
-                           const char* help) {
-    app.add_option(name, append_to(into_list, as_it_stands), help)
-        ->type_name("ADDRESS")
-        ->expected(1, -1)
-        ->group(group);
+  FlagGroup group(app, "Where to listen (HOST:PORT, port 0 lets the system choose; repeatable)");
+  const auto address = [&](const char* name, std::vector<std::string>& list, const char* help) {
+    group.add_list(name, "ADDRESS", list, as_it_stands, help);
   };
   address("--haproxy", flags.haproxy,
           "Workers with the profile haproxy: the worker sends the HTTP/2 client magic. Default "
           "127.0.0.1:8443 when neither this nor --direct is given");
   address("--direct", flags.direct, "Workers with the profile direct: the gateway sends it");
-  address(
-      "--http", gateway.users,
-      "Users: HTTP/1.1, and HTTP/2 with prior knowledge. Default 127.0.0.1:8080 when neither this "
-      "nor --https is given");
+  address("--http", gateway.users,
+          "Users: HTTP/1.1, and HTTP/2 with prior knowledge. Default 127.0.0.1:8080 when neither "
+          "this nor --https is given");
   address("--https", gateway.users_tls, "Users over TLS: HTTP/1.1 and HTTP/2 by ALPN");
-  app.add_option("--ports-file", flags.settings.ports_file,
-                 "Write what is listened on to this file, as lines like http=127.0.0.1:8080")
-      ->type_name("FILE")
-      ->group(group);
+  group.add("--ports-file", "FILE", flags.settings.ports_file, as_it_stands,
+            "Write what is listened on to this file, as lines like http=127.0.0.1:8080");
 }
 
 void add_tls(CLI::App& app, Flags& flags) {
-  DevGateway::Options& gateway = flags.settings.gateway;
-  const std::string group = "TLS";
-  app.add_option(
-         "--make-certificates", flags.settings.make_certificates,
-         "Use ca.crt, gateway.crt and gateway.key of this directory, and make them first, with "
-         "worker.crt and worker.key for a worker, if there are none. For gw.test, localhost, "
-         "127.0.0.1 and ::1")
-      ->type_name("DIRECTORY")
-      ->group(group);
-  app.add_option("--ca-file", gateway.tls.ca_file, "Who issues the certificates of workers")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_option("--cert-file", gateway.tls.cert_file, "The gateway's certificate and chain")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_option("--key-file", gateway.tls.key_file, "Its key; default: in --cert-file")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_option(
-         "--client-certificates", into(gateway.tls.peer_certificate, parse_client_certificates),
-         "Whether workers must bring one: none, optional or required (default). Its common name "
-         "is the worker's name")
-      ->type_name("WHEN")
-      ->group(group);
-  const auto alpn = [&](const char* name, std::vector<std::string>& ids, const char* help) {
-    app.add_option(name, append_to(ids, parse_alpn_id), help)
-        ->type_name("ID,...")
-        ->delimiter(',')
-        ->expected(1, -1)
-        ->group(group);
-  };
-  alpn("--haproxy-alpn", flags.haproxy_alpn,
-       "ALPN ids for --haproxy, as text or hex:d587c9a5; default h2");
-  alpn("--direct-alpn", flags.direct_alpn, "ALPN ids for --direct; default ph2,rh2,hex:d587c9a5");
-  app.add_flag("--cleartext-workers", flags.cleartext_workers, "No TLS towards workers")
-      ->group(group);
+  TlsOptions& tls = flags.settings.gateway.tls;
+  FlagGroup group(app, "TLS");
+  group.add("--make-certificates", "DIRECTORY", flags.settings.make_certificates, as_it_stands,
+            "Use ca.crt, gateway.crt and gateway.key of this directory, and make them first, with "
+            "worker.crt and worker.key for a worker, if there are none. For gw.test, localhost, "
+            "127.0.0.1 and ::1");
+  group.add("--ca-file", "FILE", tls.ca_file, as_it_stands,
+            "Who issues the certificates of workers");
+  group.add("--cert-file", "FILE", tls.cert_file, as_it_stands,
+            "The gateway's certificate and chain");
+  group.add("--key-file", "FILE", tls.key_file, as_it_stands, "Its key; default: in --cert-file");
+  group.add("--client-certificates", "WHEN", tls.peer_certificate, parse_client_certificates,
+            "Whether workers must bring one: none, optional or required (default). Its common name "
+            "is the worker's name");
+  group.add_list("--haproxy-alpn", "ID,...", flags.haproxy_alpn, parse_alpn_id,
+                 "ALPN ids for --haproxy, as text or hex:d587c9a5; default h2");
+  group.add_list("--direct-alpn", "ID,...", flags.direct_alpn, parse_alpn_id,
+                 "ALPN ids for --direct; default ph2,rh2,hex:d587c9a5");
+  group.add_switch("--cleartext-workers", flags.cleartext_workers, "No TLS towards workers");
 }
 
 void add_limits(CLI::App& app, Flags& flags) {
   DevGateway::Options& gateway = flags.settings.gateway;
   RetryOptions& retry = gateway.dispatcher.retry;
-  const std::string group = "Limits";
+  FlagGroup group(app, "Limits");
   const auto duration = [&](const char* name, Milliseconds& value, const char* help) {
-    app.add_option(name, into(value, parse_duration), help)->type_name("TIME")->group(group);
+    group.add(name, "TIME", value, parse_duration, help);
   };
   const auto count = [&](const char* name, auto& value, const char* help) {
     using Number = std::remove_reference_t<decltype(value)>;
-    app.add_option(name, into(value, parse_number<Number>(1'000'000)), help)
-        ->type_name("N")
-        ->group(group);
+    group.add(name, "N", value, parse_number<Number>(1'000'000), help);
   };
   count("--worker-streams", gateway.session.streams_max,
         "Requests at one worker at a time, also when it would take more; default 1000");
@@ -213,39 +208,29 @@ void add_limits(CLI::App& app, Flags& flags) {
 
 void add_faults(CLI::App& app, Flags& flags) {
   FaultOptions& faults = flags.settings.gateway.dispatcher.faults;
-  const std::string group = "Faults on purpose (VALUE: every time; VALUE@N: only the N-th, from 1)";
-  app.add_option("--fault-delay", into(faults.delay_ms, parse_delay_fault),
-                 "Send a request to a worker so much later")
-      ->type_name("TIME[@REQUEST]")
-      ->group(group);
-  const auto bytes = [&](const char* name, std::optional<Fault>& fault, const char* of,
-                         const char* help) {
-    app.add_option(name, into(fault, parse_bytes_fault), help)->type_name(of)->group(group);
-  };
+  FlagGroup group(app, "Faults on purpose (VALUE: every time; VALUE@N: only the N-th, from 1)");
   const char* by_request = "SIZE[@REQUEST]";
   const char* by_connection = "SIZE[@CONNECTION]";
-  bytes("--fault-stall-window", faults.stall_window, by_request,
-        "Give no stream credit back once so much of the answer's body has come");
-  bytes("--fault-reset-after", faults.reset_after, by_request,
-        "RST_STREAM(CANCEL) once so much of the answer's body has come; 0: behind the request");
-  bytes("--fault-cut-after", faults.cut_after, by_connection,
-        "Close a worker's connection after so many bytes from it");
-  bytes("--fault-cut-after-sent", faults.cut_after_sent, by_connection,
-        "Close a worker's connection after so many bytes to it");
-  bytes("--fault-stop-reading", faults.stop_reading, by_connection,
-        "Read nothing more from an attached worker after so many bytes from it");
+  group.add("--fault-delay", "TIME[@REQUEST]", faults.delay_ms, parse_delay_fault,
+            "Send a request to a worker so much later");
+  group.add("--fault-stall-window", by_request, faults.stall_window, parse_bytes_fault,
+            "Give no stream credit back once so much of the answer's body has come");
+  group.add("--fault-reset-after", by_request, faults.reset_after, parse_bytes_fault,
+            "RST_STREAM(CANCEL) once so much of the answer's body has come; 0: behind the request");
+  group.add("--fault-cut-after", by_connection, faults.cut_after, parse_bytes_fault,
+            "Close a worker's connection after so many bytes from it");
+  group.add("--fault-cut-after-sent", by_connection, faults.cut_after_sent, parse_bytes_fault,
+            "Close a worker's connection after so many bytes to it");
+  group.add("--fault-stop-reading", by_connection, faults.stop_reading, parse_bytes_fault,
+            "Read nothing more from an attached worker after so many bytes from it");
 }
 
 void add_log(CLI::App& app, Flags& flags) {
-  const std::string group = "Log";
-  app.add_option("--log-level", into(flags.settings.log.level, parse_log_level),
-                 "trace, debug, info (default), warn, error or off")
-      ->type_name("LEVEL")
-      ->group(group);
-  app.add_option("--log-format", into(flags.settings.log.format, parse_log_format),
-                 "human (default) or json")
-      ->type_name("FORMAT")
-      ->group(group);
+  FlagGroup group(app, "Log");
+  group.add("--log-level", "LEVEL", flags.settings.log.level, parse_log_level,
+            "trace, debug, info (default), warn, error or off");
+  group.add("--log-format", "FORMAT", flags.settings.log.format, parse_log_format,
+            "human (default) or json");
 }
 
 Settings finish(Flags flags) {

@@ -268,6 +268,7 @@ void UserHttp1::next_request() {
   ByteQueue waiting;
   std::swap(waiting, pipelined_);
   take(waiting.front());
+  update_reading();
 }
 
 // Our answer must reach the user before a reset would, so his bytes are taken until he ends too.

@@ -1,6 +1,7 @@
 #include "tests/gateway/worker_session.h"
 
 #include "agent/link/client_magic.h"
+#include "common/check.h"
 #include "tests/gateway/http2_engine.h"
 #include "tests/gateway/worker_call.h"
 
@@ -163,6 +164,7 @@ size_t Http2WorkerSession::room() const {
 std::unique_ptr<OriginCall> Http2WorkerSession::call(const RequestHead& head,
                                                      const RequestFaults& faults,
                                                      ResponseListener& listener) {
+  CHECK_INVARIANT(attached());
   auto made = std::make_unique<WorkerCall>(
       loop_, *this, listener, faults,
       head.method == "HEAD" ? WorkerCall::RequestMethod::kHead : WorkerCall::RequestMethod::kOther);
@@ -180,7 +182,9 @@ std::unique_ptr<OriginCall> Http2WorkerSession::call(const RequestHead& head,
   const int32_t id =
       nghttp2_submit_request(session_.get(), nullptr, list.data(), list.size(),
                              head.body == BodyKind::kNone ? nullptr : &body, nullptr);
-  if (id < 0 || state_ != State::kAttached) {
+  if (id < 0) {
+    // The last stream id has been used: RFC 9113 section 5.1.1 wants a new connection.
+    leave();
     made->detach();
     made->fail_later({ErrorKind::kOverload, Side::kOrigin, "the worker takes no more requests",
                       /*retryable=*/true});
@@ -398,7 +402,7 @@ void Http2WorkerSession::frame_received(const nghttp2_frame& frame) {
         settings_acknowledged_ = true;
       } else {
         settings_seen_ = true;
-        if (state_ == State::kAttached) listener_.on_worker_room(*this);
+        if (state_ == State::kAttached) listener_.on_worker_limit(*this);
       }
       check_attached();
       break;

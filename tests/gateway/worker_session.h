@@ -26,7 +26,9 @@ class WorkerSession {
    public:
     // The worker's SETTINGS and its acknowledgement of ours have come.
     virtual void on_worker_attached(WorkerSession& worker) = 0;
-    // room() may have changed.
+    // Once attached: more SETTINGS have come, so streams_limit() may have changed.
+    virtual void on_worker_limit(WorkerSession& worker) = 0;
+    // A request has left, so room() has grown.
     virtual void on_worker_room(WorkerSession& worker) = 0;
     // GOAWAY: the worker takes no new requests.
     virtual void on_worker_leaving(WorkerSession& worker) = 0;

@@ -192,6 +192,19 @@ TEST_CASE("HTTP/1.1: a user that does not read holds the answer back, and gets a
   }
 }
 
+TEST_CASE("HTTP/1.1: a long request sent ahead waits outside, and is read on when its turn comes") {
+  Visit visit;
+  const std::string body(1'000'000, 'x');
+  visit.say(
+      "GET /slow?ms=1000 HTTP/1.1\r\nHost: a\r\n\r\n"
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+  visit.say(body);
+  for (int turn = 0; turn < 50; ++turn)
+    visit.loop.turn();
+  visit.loop.advance(Milliseconds(1'000));
+  CHECK(visit.until([&] { return visit.heard.received.ends_with(body); }));
+}
+
 TEST_CASE("HTTP/1.1: an upload that the origin does not take is not read without bound") {
   HeldOrigin origin;
   Visit visit(&origin);
@@ -275,6 +288,8 @@ struct Http2Visit final : private WorkerSession::Listener {
   };
 
   void on_worker_attached(WorkerSession& /*worker*/) override { attached = true; }
+
+  void on_worker_limit(WorkerSession& /*worker*/) override {}
 
   void on_worker_room(WorkerSession& /*worker*/) override {}
 

@@ -1,0 +1,212 @@
+"""The development gateway as users run it: the program with its flags, the agent dialling it, the toy
+origin behind, and curl and h2load in front. Both profiles."""
+
+import contextlib
+import hashlib
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from peers import (AGENT, BUILD, IS_SANITIZED, curl, h2load, nginx, pattern,  # noqa: E402
+                   process, wait_until)
+
+GATEWAY = BUILD / "ptth-dev-gateway"
+ORIGIN = BUILD / "ptth-dev-origin"
+BULK = (16 if IS_SANITIZED else 200) * 1024**2
+MANY = 2_000 if IS_SANITIZED else 20_000
+PROFILES = ("haproxy", "direct")
+
+
+class Program:
+    """One of ours: its log, and where it listens."""
+
+    def __init__(self, directory, name, *command):
+        self._log = directory / f"{name}.log"
+        self._ports = directory / f"{name}.ports"
+        self._command = [str(part) for part in command]
+
+    @contextlib.contextmanager
+    def running(self):
+        with open(self._log, "ab") as log, process(self._command, stdout=log, stderr=log) as child:
+            self.child = child
+            yield self
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+            assert child.wait(20) == 0, self.log()
+
+    def listens(self):
+        wait_until(lambda: self._ports.exists() or self.child.poll() is not None, "ports file")
+        assert self.child.poll() is None, self.log()
+        return dict(line.split("=", 1) for line in self._ports.read_text().split())
+
+    def log(self):
+        return self._log.read_text()
+
+    def wait_for(self, pattern_text, count=1):
+        wait_until(lambda: len(re.findall(pattern_text, self.log())) >= count or
+                   self.child.poll() is not None, pattern_text)
+        assert len(re.findall(pattern_text, self.log())) >= count, self.log()
+
+
+def gateway_program(directory, profile, *options):
+    return Program(directory, "gateway", GATEWAY, "--make-certificates", directory / "certificates",
+                   f"--{profile}", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0",
+                   "--ports-file", directory / "gateway.ports", *options)
+
+
+def origin_program(directory):
+    return Program(directory, "origin", ORIGIN, "--listen", "127.0.0.1:0", "--quiet",
+                   "--ports-file", directory / "origin.ports")
+
+
+def agent_program(directory, profile, port, origin, name="agent"):
+    certificates = directory / "certificates"
+    return Program(directory, name, AGENT, "run", "--profile", profile,
+                   "--gateway", f"https://localhost:{port}", "--ca-file", certificates / "ca.crt",
+                   "--cert-file", certificates / "worker.crt",
+                   "--key-file", certificates / "worker.key", "--origin", origin,
+                   "--reconnect-min", "50ms", "--admin", "off")
+
+
+class Stage:
+    def __init__(self, directory, profile, gateway, origin_url):
+        self.directory, self.profile, self.gateway = directory, profile, gateway
+        self.origin_url = origin_url
+        listens = gateway.listens()
+        self.worker_port = listens[profile].rsplit(":", 1)[1]
+        self.http, self.https = listens["http"], listens["https"]
+
+    def agent(self, name="agent"):
+        return agent_program(self.directory, self.profile, self.worker_port, self.origin_url, name)
+
+    def url(self, path):
+        return f"http://{self.http}{path}"
+
+
+@contextlib.contextmanager
+def stage(directory, profile, *options):
+    with gateway_program(directory, profile, *options).running() as gateway, \
+            origin_program(directory).running() as origin:
+        up = Stage(directory, profile, gateway, f"http://{origin.listens()['http']}")
+        with up.agent().running():
+            gateway.wait_for("worker attached")
+            yield up
+
+
+def ask(up, path, *options, check=True):
+    return curl("-o", "-", *options, up.url(path), check=check).stdout.decode()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_requests_of_both_http_versions_and_over_tls(tmp_path, profile):
+    with stage(tmp_path, profile) as up:
+        for version in ("--http1.1", "--http2-prior-knowledge"):
+            assert ask(up, "/hello", version) == "hello from ptth-dev-origin\n"
+            assert ask(up, "/echo", version, "-d", "there and back") == "there and back"
+            assert " 103" in ask(up, "/hints", version, "-i").splitlines()[0]
+            assert ask(up, "/status?code=204", version, "-w", "%{http_code}") == "204"
+        assert "x-toy-trailer: the end" in ask(up, "/trailers", "--http1.1", "--raw")
+        port = up.https.rsplit(":", 1)[1]
+        for version, number in (("--http1.1", "1.1"), ("--http2", "2")):
+            seen = curl(version, "--cacert", tmp_path / "certificates/ca.crt", "-w",
+                        "%{http_version}", f"https://localhost:{port}/hello").stdout.decode()
+            assert seen == f"hello from ptth-dev-origin\n{number}"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_many_requests_without_one_error(tmp_path, profile):
+    with stage(tmp_path, profile) as up:
+        for options in (("-c", 10, "-m", 32), ("--h1", "-c", 50)):
+            seen = h2load("-n", MANY, *options, up.url("/hello"))
+            assert seen["2xx"] == seen["succeeded"] == MANY
+            assert seen["failed"] == seen["errored"] == 0
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_large_bodies_arrive_byte_for_byte_with_flat_memory(tmp_path, profile):
+    sent = tmp_path / "sent"
+    digest = hashlib.sha256()
+    with open(sent, "wb") as file:
+        for block in pattern(BULK):
+            digest.update(block)
+            file.write(block)
+    with stage(tmp_path, profile) as up:
+        for version in ("--http1.1", "--http2-prior-knowledge"):
+            received = tmp_path / "received"
+            curl(version, "-T", sent, "-o", received, up.url("/echo"))
+            with open(received, "rb") as file:
+                assert hashlib.file_digest(file, "sha256").hexdigest() == digest.hexdigest()
+        status = Path(f"/proc/{up.gateway.child.pid}/status").read_text()
+        peak_kib = int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+        assert peak_kib < (400 if IS_SANITIZED else 40) * 1024
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_workers_come_and_go_and_no_request_is_lost(tmp_path, profile):
+    with stage(tmp_path, profile) as up:
+        load = subprocess.Popen(["h2load", "-n", str(3 * MANY), "-c", "10", "-m", "16",
+                                 up.url("/hello")], stdout=subprocess.PIPE, text=True)
+        rounds = 0
+        while load.poll() is None and rounds < 5:
+            rounds += 1
+            with up.agent("second").running():
+                up.gateway.wait_for("worker attached", count=1 + rounds)
+        output = load.communicate()[0]
+        assert f"{3 * MANY} succeeded, 0 failed, 0 errored" in output, output
+        assert f"status codes: {3 * MANY} 2xx" in output, output
+
+
+def test_a_cut_connection_is_dialled_again(tmp_path):
+    with stage(tmp_path, "direct", "--fault-cut-after", "100KiB@1") as up:
+        assert curl("-o", "/dev/null", up.url("/bytes?n=1000000"), check=False).returncode == 18
+        up.gateway.wait_for("worker attached", count=2)
+        assert len(ask(up, "/bytes?n=1000000")) == 1_000_000
+
+
+def test_a_reset_request_leaves_the_others_alone(tmp_path):
+    with stage(tmp_path, "haproxy", "--fault-reset-after", "10KiB@1") as up:
+        assert curl("-o", "/dev/null", up.url("/bytes?n=1000000"), check=False).returncode == 18
+        assert len(ask(up, "/bytes?n=1000000")) == 1_000_000
+        assert len(re.findall("worker attached", up.gateway.log())) == 1
+
+
+def test_nginx_behind_the_agent(tmp_path):
+    with gateway_program(tmp_path, "haproxy").running() as gateway, \
+            nginx(tmp_path) as port:
+        up = Stage(tmp_path, "haproxy", gateway, f"http://127.0.0.1:{port}")
+        with up.agent().running():
+            gateway.wait_for("worker attached")
+            assert curl("-o", "/dev/null", "-w", "%{size_download}", up.url("/128")).stdout == b"128"
+
+
+def test_without_a_worker_the_answer_is_503(tmp_path):
+    with gateway_program(tmp_path, "direct", "--queue-time", "100ms").running() as gateway:
+        up = Stage(tmp_path, "direct", gateway, "")
+        assert "no worker is attached" in ask(up, "/", "-i")
+        assert " 503 " in ask(up, "/", "-i").splitlines()[0]
+
+
+@pytest.mark.parametrize("flags, message", (
+    (("--fault-delay", "3"), "--fault-delay: \"3\" has no unit"),
+    (("--fault-reset-after", "1KiB@0"), "--fault-reset-after: they are counted from 1"),
+    (("--direct-alpn", "hex:zz"), "--direct-alpn: \"hex:zz\" is not hex"),
+    (("--client-certificates", "maybe"), "--client-certificates: \"maybe\" is not none"),
+    ((), "--make-certificates DIRECTORY"),
+    (("--unknown",), "--unknown"),
+))
+def test_wrong_flags_are_told(flags, message):
+    done = subprocess.run([GATEWAY, *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_help_names_every_fault():
+    done = subprocess.run([GATEWAY, "--help"], capture_output=True, text=True, check=True)
+    for fault in ("delay", "stall-window", "reset-after", "cut-after", "cut-after-sent",
+                  "stop-reading"):
+        assert f"--fault-{fault} " in done.stdout
