@@ -1,13 +1,12 @@
 #include "common/network.h"
 
+#include "common/lookup.h"
+
 #include <algorithm>
-#include <iterator>
 #include <list>
 #include <netdb.h>
 #include <random>
 #include <utility>
-
-#include <uv.h>
 
 namespace ptth {
 
@@ -35,30 +34,27 @@ std::vector<Address> in_stable_order(const addrinfo* found, uint64_t turn) {
   return preferred;
 }
 
-Error resolve_error(const std::string& host, int status) {
-  std::string reason = uv_strerror(status);
-  if (status == UV_EAI_NONAME || status == UV_EAI_NODATA) reason = "no such name, or no address";
-  if (status == UV_EAI_AGAIN) reason = "the name servers do not answer";
+Error resolve_error(const std::string& host, const std::string& reason) {
   return {ErrorKind::kResolve, Side::kLocal,
           "cannot resolve \"" + host + "\": " + reason + " (check the name and this host's DNS)",
           true};
 }
 
+std::string reason_of(int status) {
+  switch (status) {
+    case 0:
+    case EAI_NONAME:
+      return "no such name, or no address";
+    case EAI_AGAIN:
+      return "the name servers do not answer";
+    default:
+      return gai_strerror(status);
+  }
+}
+
 class SystemNetwork final : public Network {
  public:
-  explicit SystemNetwork(Loop& loop) : loop_(loop), turn_(make_turn()) {}
-
-  ~SystemNetwork() override {
-    for (Lookup* lookup : lookups_) {
-      lookup->network = nullptr;
-      uv_cancel(reinterpret_cast<uv_req_t*>(&lookup->request));
-    }
-  }
-
-  SystemNetwork(const SystemNetwork&) = delete;
-  SystemNetwork& operator=(const SystemNetwork&) = delete;
-  SystemNetwork(SystemNetwork&&) = delete;
-  SystemNetwork& operator=(SystemNetwork&&) = delete;
+  explicit SystemNetwork(Loop& loop) : loop_(loop), turn_(std::random_device()()) {}
 
   std::unique_ptr<Query> resolve(const std::string& host, uint16_t port,
                                  Resolved resolved) override;
@@ -72,26 +68,23 @@ class SystemNetwork final : public Network {
  private:
   class SystemQuery;
 
-  // One getaddrinfo under way. It cannot be stopped once a thread has it, so it belongs to libuv
-  // until it ends, and those who ask for the same name meanwhile wait for it: a name whose servers
-  // hang holds one thread, not one for each link and attempt.
-  struct Lookup {
-    uv_getaddrinfo_t request{};
-    SystemNetwork* network = nullptr;
+  // A name that is being looked up, and who waits for it. It goes on when nobody does any more, and
+  // those who ask for it meanwhile join: a name whose servers hang holds one thread, not one for
+  // each link and attempt.
+  struct Name {
     std::string host;
     uint16_t port = 0;
+    std::unique_ptr<Lookup> lookup;
     std::list<SystemQuery*> waiting;
   };
 
   class SystemQuery final : public Query {
    public:
-    SystemQuery(Loop& loop, Lookup* lookup, Resolved resolved)
-        : resolved_(std::move(resolved)), lookup_(lookup), later_(loop, [this] { fail(); }) {
-      if (lookup_ != nullptr) lookup_->waiting.push_back(this);
-    }
+    SystemQuery(Loop& loop, Resolved resolved)
+        : resolved_(std::move(resolved)), later_(loop, [this] { resolved_(error_); }) {}
 
     ~SystemQuery() override {
-      if (lookup_ != nullptr) lookup_->waiting.remove(this);
+      if (name_ != nullptr) name_->waiting.remove(this);
     }
 
     SystemQuery(const SystemQuery&) = delete;
@@ -99,92 +92,80 @@ class SystemNetwork final : public Network {
     SystemQuery(SystemQuery&&) = delete;
     SystemQuery& operator=(SystemQuery&&) = delete;
 
+    void wait_for(Name& name) {
+      name_ = &name;
+      name.waiting.push_back(this);
+    }
+
     void fail_later(Error error) {
       error_ = std::move(error);
       later_.schedule();
     }
 
-    void finish(Result<std::vector<Address>> result) {
-      lookup_ = nullptr;
-      resolved_(std::move(result));
+    void finish(const Result<std::vector<Address>>& result) {
+      name_ = nullptr;
+      resolved_(result);
     }
 
    private:
-    void fail() { resolved_(error_); }
-
     Resolved resolved_;
-    Lookup* lookup_;
+    Name* name_ = nullptr;
     Error error_;
     EndOfTurn later_;
   };
 
-  static uint64_t make_turn() {
-    std::random_device device;
-    return device();
-  }
-
-  Lookup* find_or_start(const std::string& host, uint16_t port, int& status);
-  static void on_looked_up(uv_getaddrinfo_t* request, int status, addrinfo* found) noexcept;
-  void answer(Lookup& lookup, int status, const addrinfo* found);
+  Name* find_or_start(const std::string& host, uint16_t port);
+  void answer(Name* name, int status, const addrinfo* found);
 
   Loop& loop_;
   uint64_t turn_;
-  std::list<Lookup*> lookups_;
+  std::list<std::unique_ptr<Name>> names_;
 };
 
 std::unique_ptr<Network::Query> SystemNetwork::resolve(const std::string& host, uint16_t port,
                                                        Resolved resolved) {
-  int status = 0;
-  Lookup* lookup = find_or_start(host, port, status);
-  auto query = std::make_unique<SystemQuery>(loop_, lookup, std::move(resolved));
-  if (lookup == nullptr) query->fail_later(resolve_error(host, status));
+  auto query = std::make_unique<SystemQuery>(loop_, std::move(resolved));
+  if (Name* name = find_or_start(host, port)) {
+    query->wait_for(*name);
+  } else {
+    query->fail_later(resolve_error(host, "this host gives us no thread for it"));
+  }
   return query;
 }
 
-SystemNetwork::Lookup* SystemNetwork::find_or_start(const std::string& host, uint16_t port,
-                                                    int& status) {
-  for (Lookup* lookup : lookups_) {
-    if (lookup->host == host && lookup->port == port) return lookup;
+SystemNetwork::Name* SystemNetwork::find_or_start(const std::string& host, uint16_t port) {
+  for (const auto& name : names_) {
+    if (name->host == host && name->port == port) return name.get();
   }
-  auto lookup = std::make_unique<Lookup>();
-  lookup->network = this;
-  lookup->host = host;
-  lookup->port = port;
-  lookup->request.data = lookup.get();
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  // No AI_ADDRCONFIG: it hides loopback addresses on hosts without a network, and an address
-  // without a route fails at once anyway.
-  const std::string service = std::to_string(port);
-  status = uv_getaddrinfo(loop_.uv(), &lookup->request, &SystemNetwork::on_looked_up, host.c_str(),
-                          service.c_str(), &hints);
-  if (status != 0) return nullptr;
-  lookups_.push_back(lookup.get());
-  return lookup.release();
+  auto name = std::make_unique<Name>();
+  name->host = host;
+  name->port = port;
+  name->lookup = Lookup::start(
+      loop_, host, port,
+      [this, raw = name.get()](int status, const addrinfo* found) { answer(raw, status, found); });
+  if (!name->lookup) return nullptr;
+  names_.push_back(std::move(name));
+  return names_.back().get();
 }
 
-void SystemNetwork::on_looked_up(uv_getaddrinfo_t* request, int status, addrinfo* found) noexcept {
-  const std::unique_ptr<Lookup> lookup(static_cast<Lookup*>(request->data));
-  if (lookup->network != nullptr) lookup->network->answer(*lookup, status, found);
-  uv_freeaddrinfo(found);
-}
-
-void SystemNetwork::answer(Lookup& lookup, int status, const addrinfo* found) {
-  lookups_.remove(&lookup);
-  Result<std::vector<Address>> result =
-      resolve_error(lookup.host, status == 0 ? UV_EAI_NODATA : status);
+void SystemNetwork::answer(Name* name, int status, const addrinfo* found) {
+  const auto entry = std::find_if(names_.begin(), names_.end(),
+                                  [&](const auto& candidate) { return candidate.get() == name; });
+  CHECK_INVARIANT(entry != names_.end());
+  std::unique_ptr<Name> answered = std::move(*entry);
+  names_.erase(entry);
+  Result<std::vector<Address>> result = resolve_error(answered->host, reason_of(status));
   if (status == 0) {
     std::vector<Address> addresses = in_stable_order(found, turn_);
     if (!addresses.empty()) result = std::move(addresses);
   }
   // A callback may cancel other queries.
-  while (!lookup.waiting.empty()) {
-    SystemQuery* query = lookup.waiting.front();
-    lookup.waiting.pop_front();
+  while (!answered->waiting.empty()) {
+    SystemQuery* query = answered->waiting.front();
+    answered->waiting.pop_front();
     query->finish(result);
   }
+  loop_.retire(std::move(answered));
 }
 
 }  // namespace

@@ -50,7 +50,8 @@ class Network {
       ConnectAttempt::Done done) = 0;
 };
 
-// getaddrinfo on libuv's threads, and TCP sockets. Must be gone before the loop.
+// The system's resolver and TCP sockets. Must be gone before the loop; lookups that hang do not
+// hold it up.
 [[nodiscard]] std::unique_ptr<Network> make_system_network(Loop& loop);
 
 }  // namespace ptth

@@ -64,6 +64,7 @@ class GatewayLink final : public Link, private Connection::Listener {
   void note_attached();
   void begin_drain();
   void begin_abort();
+  [[nodiscard]] std::vector<Connection*> stop_dialling();
   void close_if_done();
   void discard(std::unique_ptr<Connection> connection);
   void discard_all();
@@ -240,13 +241,7 @@ void GatewayLink::note_attached() {
 }
 
 void GatewayLink::begin_drain() {
-  redial_.stop();
-  if (active_ && !active_->has_session()) discard(std::move(active_));
-  // Taken first: a session may end as soon as it is told.
-  std::vector<Connection*> sessions;
-  if (active_) sessions.push_back(active_.get());
-  for (const auto& connection : retiring_)
-    sessions.push_back(connection.get());
+  const std::vector<Connection*> sessions = stop_dialling();
   transition(LinkState::kDraining, "drain");
   for (Connection* connection : sessions)
     connection->drain();
@@ -256,16 +251,22 @@ void GatewayLink::begin_drain() {
 void GatewayLink::begin_abort() {
   if (abort_grace_.running()) return;
   abort_grace_.start(kAbortGrace);
+  const std::vector<Connection*> sessions = stop_dialling();
+  if (state_ != LinkState::kDraining) transition(LinkState::kDraining, "abort");
+  for (Connection* connection : sessions)
+    connection->abort();
+  close_if_done();
+}
+
+// What is left are the connections that have a session.
+std::vector<Connection*> GatewayLink::stop_dialling() {
   redial_.stop();
   if (active_ && !active_->has_session()) discard(std::move(active_));
   std::vector<Connection*> sessions;
   if (active_) sessions.push_back(active_.get());
   for (const auto& connection : retiring_)
     sessions.push_back(connection.get());
-  if (state_ != LinkState::kDraining) transition(LinkState::kDraining, "abort");
-  for (Connection* connection : sessions)
-    connection->abort();
-  close_if_done();
+  return sessions;
 }
 
 void GatewayLink::close_if_done() {
