@@ -135,17 +135,29 @@ uint64_t Loop::now_ms() const {
   return clock_ == ClockMode::kManual ? manual_now_ms_ : uv_now(&uv_);
 }
 
-ByteQueue Loop::take_queue() {
-  if (spare_queues_.empty()) return {};
-  ByteQueue queue = std::move(spare_queues_.back());
-  spare_queues_.pop_back();
+ByteQueue Loop::SpareQueues::take() {
+  if (queues_.empty()) return {};
+  ByteQueue queue = std::move(queues_.back());
+  queues_.pop_back();
+  bytes_ -= queue.capacity();
   return queue;
+}
+
+void Loop::SpareQueues::give(ByteQueue queue) {
+  if (queues_.size() >= count_max_ || bytes_ + queue.capacity() > bytes_max_) return;
+  bytes_ += queue.capacity();
+  queues_.push_back(std::move(queue));
+}
+
+ByteQueue Loop::take_queue(size_t first_bytes) {
+  return first_bytes <= kSmallQueueBytes ? small_queues_.take() : large_queues_.take();
 }
 
 void Loop::give_queue(ByteQueue queue) {
   CHECK_INVARIANT(queue.empty());
-  if (queue.capacity() == 0 || queue.capacity() > kSpareQueueBytesMax) return;
-  if (spare_queues_.size() < kSpareQueuesMax) spare_queues_.push_back(std::move(queue));
+  if (queue.capacity() == 0) return;
+  SpareQueues& spare = queue.capacity() <= kSmallQueueBytes ? small_queues_ : large_queues_;
+  spare.give(std::move(queue));
 }
 
 void Loop::retire_raw(void* object, void (*destroy)(void*)) {
@@ -166,6 +178,12 @@ void Loop::run_end_of_turn() {
     being_destroyed_.clear();
   }
   ++turn_number_;
+  turn_input_bytes_ = 0;
+}
+
+void Loop::note_input(size_t count) {
+  turn_input_bytes_ += count;
+  if (turn_input_bytes_ >= kTurnInputMax) run_end_of_turn();
 }
 
 void Loop::post(std::function<void()> work) {

@@ -119,9 +119,15 @@ class Loop {
 
   static constexpr size_t kReadBufferSize = size_t{64} * 1024;
 
+  // For streams, as the last thing in libuv's read callback: so many bytes came. A turn that has
+  // brought more than fits the processor's caches ends here, so that bytes leave while they are
+  // still there, and buffers do not grow with the number of sockets that were ready at once.
+  void note_input(size_t count);
+
   // Memory for bytes that wait for the end of the turn: an empty queue that may have memory
   // already, given back when it is empty again. A connection without such bytes then holds none.
-  [[nodiscard]] ByteQueue take_queue();
+  // The first bytes to be appended say whether a small or a large one will do.
+  [[nodiscard]] ByteQueue take_queue(size_t first_bytes);
   void give_queue(ByteQueue queue);
 
   // Grows with every turn: lets work that feeds itself notice that the turn has not ended.
@@ -133,14 +139,35 @@ class Loop {
   friend class Timer;
   friend class EndOfTurn;
 
-  // What give_queue keeps at most: so many queues, none with more memory than this.
-  static constexpr size_t kSpareQueuesMax = 32;
-  static constexpr size_t kSpareQueueBytesMax = size_t{512} * 1024;
+  // Queues that were given back, the last one first, because its memory is still in the caches.
+  class SpareQueues {
+   public:
+    SpareQueues(size_t count_max, size_t bytes_max)
+        : count_max_(count_max), bytes_max_(bytes_max) {}
+
+    [[nodiscard]] ByteQueue take();
+    void give(ByteQueue queue);
+
+   private:
+    size_t count_max_;
+    size_t bytes_max_;
+    size_t bytes_ = 0;
+    std::vector<ByteQueue> queues_;
+  };
+
+  // A message head fits into a small queue; with many sockets in one turn there are many of them.
+  static constexpr size_t kSmallQueueBytes = 4096;
+  static constexpr size_t kSmallQueuesMax = 256;
+  static constexpr size_t kSmallQueueBytesMax = kSmallQueuesMax * kSmallQueueBytes;
+  static constexpr size_t kLargeQueuesMax = 32;
+  static constexpr size_t kLargeQueueBytesMax = size_t{4} * 1024 * 1024;
 
   struct Retired {
     void* object;
     void (*destroy)(void*);
   };
+
+  static constexpr size_t kTurnInputMax = kReadBufferSize;
 
   void retire_raw(void* object, void (*destroy)(void*));
   void run_end_of_turn();
@@ -165,8 +192,10 @@ class Loop {
   EndOfTurn* last_work_ = nullptr;
   std::vector<Retired> retired_;
   std::vector<Retired> being_destroyed_;  // Empty between turns; keeps its memory.
-  std::vector<ByteQueue> spare_queues_;
+  SpareQueues small_queues_{kSmallQueuesMax, kSmallQueueBytesMax};
+  SpareQueues large_queues_{kLargeQueuesMax, kLargeQueueBytesMax};
   uint64_t turn_number_ = 0;
+  size_t turn_input_bytes_ = 0;
   std::mutex posted_mutex_;
   std::vector<std::function<void()>> posted_;
   std::unique_ptr<char[]> read_buffer_;

@@ -112,7 +112,7 @@ class SocketStream final : public ByteStream {
 
   void write(Bytes bytes) override {
     if (unwritable_ || shutdown_wanted_ || bytes.empty()) return;
-    if (outgoing_.capacity() == 0) outgoing_ = loop_.take_queue();
+    if (outgoing_.capacity() == 0) outgoing_ = loop_.take_queue(bytes.size());
     outgoing_.append(bytes);
     end_of_turn_.schedule();
   }
@@ -276,7 +276,11 @@ class SocketStream final : public ByteStream {
       *buffer = static_cast<Socket*>(handle->data)->stream->loop().read_buffer();
     };
     const auto read = [](uv_stream_t* from, ssize_t count, const uv_buf_t* buffer) noexcept {
-      static_cast<Socket*>(from->data)->stream->on_read(count, *buffer);
+      SocketStream& stream = *static_cast<Socket*>(from->data)->stream;
+      Loop& loop = stream.loop();
+      stream.on_read(count, *buffer);
+      // May destroy the stream.
+      if (count > 0) loop.note_input(static_cast<size_t>(count));
     };
     const int started = uv_read_start(stream(), allocate, read);
     CHECK_INVARIANT(started == 0);

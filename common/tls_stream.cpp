@@ -286,7 +286,7 @@ void TlsConnection::encrypt_pending() {
 
 void TlsConnection::append_pending(Bytes bytes) {
   if (bytes.empty()) return;
-  if (pending_.capacity() == 0) pending_ = loop_.take_queue();
+  if (pending_.capacity() == 0) pending_ = loop_.take_queue(kRecordBytesMax);
   pending_.append(bytes);
 }
 

@@ -88,7 +88,7 @@ void Exchange::on_response_body(Bytes bytes) {
   response_bytes_ += bytes.size();
   around_.metrics.response_body_bytes.add(bytes.size());
   hold_bytes(bytes.size());
-  response_.append(bytes);
+  buffer_response(bytes);
   around_.carrier.response_ready(*this);
   const bool over_mark = response_.size() >= around_.response_buffer_bytes ||
                          around_.link_budget.exceeded() || around_.process_budget.exceeded();
@@ -143,13 +143,14 @@ void Exchange::answer(const Refusal& refusal, const Error& error) {
   around_.carrier.send_head(*this, head);
   if (!has_body) return;
   hold_bytes(body.size());
-  response_.append({reinterpret_cast<const uint8_t*>(body.data()), body.size()});
+  buffer_response({reinterpret_cast<const uint8_t*>(body.data()), body.size()});
   around_.carrier.response_ready(*this);
 }
 
 void Exchange::consume_response(size_t count) {
   note_progress();
   response_.consume(count);
+  if (response_.empty()) around_.loop.give_queue(std::exchange(response_, {}));
   free_bytes(count);
   if (response_paused_ && response_.size() <= around_.response_buffer_bytes / 2) {
     response_paused_ = false;
@@ -189,6 +190,7 @@ void Exchange::finish(Verdict verdict_unless_known) {
   drop_call();
   free_bytes(held_bytes_);
   response_.clear();
+  around_.loop.give_queue(std::exchange(response_, {}));
   around_.metrics.in_flight.add(-1);
   const Verdict verdict = verdict_.value_or(verdict_unless_known);
   around_.metrics.exchanges[static_cast<size_t>(verdict)]->add();
@@ -220,6 +222,11 @@ void Exchange::write_log_line(Verdict verdict) {
        {"first_byte_ms", first_byte_ns_ == 0 ? 0.0 : seconds(first_byte_ns_ - started_ns_) * 1e3},
        {"duration_ms", seconds(now - started_ns_) * 1e3},
        {"detail", error_detail_}});
+}
+
+void Exchange::buffer_response(Bytes bytes) {
+  if (response_.capacity() == 0) response_ = around_.loop.take_queue(bytes.size());
+  response_.append(bytes);
 }
 
 void Exchange::hold_bytes(size_t count) {

@@ -148,6 +148,7 @@ class Exchange final : public ResponseListener {
 
   void note_progress() { last_progress_ms_ = around_.loop.now_ms(); }
 
+  void buffer_response(Bytes bytes);
   void hold_bytes(size_t count);
   void free_bytes(size_t count);
   void drop_call();

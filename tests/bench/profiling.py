@@ -10,7 +10,7 @@ from workers import ROOT, Agent, find_agent
 
 # Under valgrind the agent is some fifty times slower.
 CALLGRIND_COUNTS = {"get128-1": 2000, "down-1": 1, "down-4": 4, "up-1": 1}
-CALLGRIND_COUNT = 10000
+CALLGRIND_COUNT = 5000
 
 
 def profile(bench, origin_port):

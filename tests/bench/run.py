@@ -77,10 +77,14 @@ class Bench:
 
     def one_run(self, worker, case, count):
         """(CPU time of the worker, h2load's outcome) of `count` requests."""
-        with worker.splice.one_run():
-            before = Cpu.of(worker.pid)
-            outcome = run_h2load(case, count, worker.splice.load_port, self.directory)
-            spent = Cpu.of(worker.pid) - before
+        try:
+            with worker.splice.one_run():
+                before = Cpu.of(worker.pid)
+                outcome = run_h2load(case, count, worker.splice.load_port, self.directory)
+                spent = Cpu.of(worker.pid) - before
+        except BenchError as error:
+            raise BenchError(f"{worker.name}, {case.name}: {error}\n"
+                             + worker.last_words()) from error
         self.security.add(worker.splice.security)
         return spent, outcome
 

@@ -49,6 +49,11 @@ class Running:
     name: str
     pid: int
     splice: Splice
+    log: Path
+
+    def last_words(self):
+        lines = self.log.read_text(errors="replace").splitlines()[-8:]
+        return "\n".join([f"the last of {self.name}'s log:", *lines])
 
 
 @dataclasses.dataclass
@@ -85,11 +90,12 @@ class Agent:
             if setting.held_streams:
                 command += ["--capacity", setting.held_streams]
             # Log lines go into a pipe that someone reads, as under a container runtime.
+            log = setting.directory / "agent.log"
             with process(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader, \
-                    open(setting.directory / f"{self.name}.log", "ab") as log:
-                drain = reader.stdin if self._log_level == "info" else log
+                    open(log, "ab") as log_file:
+                drain = reader.stdin if self._log_level == "info" else log_file
                 with process(command, stderr=drain, stdout=drain) as child:
-                    yield Running(self.name, child.pid, splice)
+                    yield Running(self.name, child.pid, splice, log)
 
 
 HAPROXY = """
@@ -131,6 +137,8 @@ class Haproxy:
                 tuning=tuning, gateway_port=splice.worker_port, both=certificates.worker_both,
                 ca=certificates.ca, origin_port=setting.origin_port,
                 identity="sni str(gw.test) alpn h2"))
-            with open(setting.directory / "haproxy.log", "ab") as log, \
-                    process([self._program, "-f", conf, "-db"], stderr=log, stdout=log) as child:
-                yield Running(self.name, child.pid, splice)
+            log = setting.directory / "haproxy.log"
+            with open(log, "ab") as log_file, \
+                    process([self._program, "-f", conf, "-db"], stderr=log_file,
+                            stdout=log_file) as child:
+                yield Running(self.name, child.pid, splice, log)

@@ -1,10 +1,12 @@
 #include "common/loop.h"
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+using ptth::ByteQueue;
 using ptth::ClockMode;
 using ptth::EndOfTurn;
 using ptth::Loop;
@@ -106,4 +108,51 @@ TEST_CASE("a retired object lives until the end of the turn") {
   CHECK(alive);
   loop.turn();
   CHECK_FALSE(alive);
+}
+
+TEST_CASE("a queue that was given back is taken again with its memory, by who needs that much") {
+  Loop loop(ClockMode::kManual);
+  ByteQueue small = loop.take_queue(100);
+  ByteQueue large = loop.take_queue(100'000);
+  CHECK(small.capacity() == 0);
+  (void)small.grow(100);
+  (void)large.grow(100'000);
+  const size_t small_bytes = small.capacity();
+  const size_t large_bytes = large.capacity();
+  loop.give_queue(std::move(large));
+  loop.give_queue(std::move(small));
+  CHECK(loop.take_queue(100'000).capacity() == large_bytes);
+  CHECK(loop.take_queue(100).capacity() == small_bytes);
+  CHECK(loop.take_queue(100).capacity() == 0);
+}
+
+TEST_CASE("queues that are given back are kept up to a bound of memory") {
+  Loop loop(ClockMode::kManual);
+  constexpr size_t kMebibyte = size_t{1024} * 1024;
+  for (int count = 0; count < 32; ++count) {
+    ByteQueue queue;
+    (void)queue.grow(kMebibyte);
+    loop.give_queue(std::move(queue));
+  }
+  size_t kept_bytes = 0;
+  while (const size_t capacity = loop.take_queue(kMebibyte).capacity())
+    kept_bytes += capacity;
+  CHECK(kept_bytes > 0);
+  CHECK(kept_bytes <= 4 * kMebibyte);
+}
+
+TEST_CASE("a turn ends early when it has brought many bytes") {
+  Loop loop(ClockMode::kManual);
+  int runs = 0;
+  EndOfTurn work(loop, [&] { ++runs; });
+  work.schedule();
+  loop.note_input(Loop::kReadBufferSize - 1);
+  CHECK(runs == 0);
+  loop.note_input(1);
+  CHECK(runs == 1);
+  work.schedule();
+  loop.note_input(1);
+  CHECK(runs == 1);
+  loop.turn();
+  CHECK(runs == 2);
 }
