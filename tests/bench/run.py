@@ -41,6 +41,7 @@ def options():
     parser.add_argument("--quick", action="store_true",
                         help="two short rounds: for a look, not for the record")
     parser.add_argument("--agent", help="the agent's binary")
+    parser.add_argument("--other-agent", help="another agent's binary, to take turns with the rest")
     parser.add_argument("--haproxy", help="HAProxy's binary, 2.9 or later")
     parser.add_argument("--splice", help="ptth-bench-splice")
     parser.add_argument("--only", choices=["agent", "haproxy"], help="load only this worker")
@@ -64,6 +65,8 @@ class Bench:
         self.workers = {}
         if chosen.only != "haproxy":
             self.workers["agent"] = Agent(find_agent(chosen.agent))
+        if chosen.other_agent and not chosen.profile_with:
+            self.workers["other"] = Agent(find_agent(chosen.other_agent), "the other agent")
         if chosen.only != "agent" and not chosen.profile_with:
             self.workers["haproxy"] = Haproxy(*find_haproxy(chosen.haproxy))
         self.security = set()

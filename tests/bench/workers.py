@@ -86,6 +86,7 @@ class Agent:
                        "--origin", f"http://127.0.0.1:{setting.origin_port}",
                        # Each run of the load ends the connection; the next must not wait.
                        "--reconnect-at-once-burst", "1000000",
+                       "--admin", "127.0.0.1:0",
                        "--log-level", self._log_level, "--log-format", "json"]
             if setting.held_streams:
                 command += ["--capacity", setting.held_streams]
