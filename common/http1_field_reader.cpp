@@ -6,6 +6,7 @@ void Http1FieldReader::start(Http1Section section, size_t fields_max) {
   section_ = section;
   fields_left_ = fields_max;
   host_.clear();
+  upgrade_.clear();
   connection_.clear();
   content_length_.reset();
   host_count_ = 0;
@@ -81,6 +82,10 @@ Http1Fault Http1FieldReader::note(FieldId id, std::string_view value) {
       } else {
         unknown_expectation_ = true;
       }
+      return Http1Fault::kNone;
+    case FieldId::kUpgrade:
+      if (!upgrade_.empty()) upgrade_ += ", ";
+      upgrade_ += value;
       return Http1Fault::kNone;
     case FieldId::kTe:
     case FieldId::kOther:

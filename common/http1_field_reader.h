@@ -50,6 +50,12 @@ class Http1FieldReader {
 
   [[nodiscard]] const ConnectionOptions& connection() const { return connection_; }
 
+  // The Upgrade fields as one list. Empty unless Connection has that option too (RFC 9110 section
+  // 7.8).
+  [[nodiscard]] std::string_view upgrade() const {
+    return connection_.upgrade() ? std::string_view(upgrade_) : std::string_view();
+  }
+
   // Occurrences of Host, and the value of the last.
   [[nodiscard]] size_t host_count() const { return host_count_; }
 
@@ -68,6 +74,7 @@ class Http1FieldReader {
   size_t fields_left_ = 0;
   std::string name_;  // Room for a name in lower case; reused.
   std::string host_;
+  std::string upgrade_;
   ConnectionOptions connection_;
   std::optional<uint64_t> content_length_;
   size_t host_count_ = 0;

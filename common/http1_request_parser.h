@@ -60,6 +60,9 @@ class Http1RequestParser {
   // After kHead: the client understands HTTP/1.0 only (no chunks, no 1xx).
   [[nodiscard]] bool http_1_0() const { return !http_1_1_; }
 
+  // After kHead: what Upgrade named, as one list; empty unless Connection has upgrade.
+  [[nodiscard]] std::string_view upgrade() const { return fields_.upgrade(); }
+
   // After kHead: HTTP/1.1 without "Connection: close".
   [[nodiscard]] bool keep_alive_possible() const { return keep_alive_possible_; }
 

@@ -111,9 +111,9 @@ Http1Fault Http1ResponseParser::parse_status_line(std::string_view line) {
     if (line[kReasonAt] != ' ') return Http1Fault::kStartLine;
     if (!is_field_value(line.substr(kReasonAt))) return Http1Fault::kStartLine;
   }
-  if (head_.status < 100 || head_.status > 599 || head_.status == kSwitchingProtocols) {
-    return Http1Fault::kStatus;
-  }
+  if (head_.status < 100 || head_.status > 599) return Http1Fault::kStatus;
+  const bool may_switch = request_ == Request::kUpgrade && http_1_1_;
+  if (head_.status == kSwitchingProtocols && !may_switch) return Http1Fault::kStatus;
   const bool may_tell_length = head_.status >= 200 && head_.status != kNoContent;
   fields_.start(
       may_tell_length ? Http1Section::kResponseHead : Http1Section::kResponseHeadWithoutLength,
@@ -127,6 +127,13 @@ Http1Event Http1ResponseParser::end_head() {
     if (fields_.content_length().has_value()) return fail(Http1Fault::kAmbiguousLength);
   }
   fields_.remove_nominated(head_.fields);
+  if (head_.status == kSwitchingProtocols) {
+    // Whose bytes would those be?
+    if (fields_.chunked()) return fail(Http1Fault::kTransferEncoding);
+    body_.start_length(0);
+    state_ = State::kEnd;
+    return Http1Event::kHead;
+  }
   if (head_.status < 200) {
     state_ = State::kInterimEnd;
     return Http1Event::kInterimHead;

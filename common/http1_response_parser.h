@@ -32,8 +32,9 @@ namespace ptth {
 
 class Http1ResponseParser {
  public:
-  // What the answer's length depends on: an answer to HEAD has no body.
-  enum class Request : uint8_t { kOther, kHead };
+  // What the answer's meaning depends on: an answer to HEAD has no body; 101 is a failure unless
+  // the request asked for an upgrade.
+  enum class Request : uint8_t { kOther, kHead, kUpgrade };
 
   explicit Http1ResponseParser(const Http1Limits& limits = {}, Side side = Side::kOrigin);
 
@@ -46,10 +47,14 @@ class Http1ResponseParser {
   // The stream has ended: kEnd for a body that ends so, else kFailed. At once after kEnd, kEnd.
   [[nodiscard]] Http1Event finish();
 
-  // After kInterimHead (1xx but 101, which is a failure) or kHead, until the next head. Field names
-  // are in lower case. Connection, Transfer-Encoding and all else that is for one connection only
+  // After kInterimHead (1xx but 101) or kHead (101 too), until the next head. Field names are in
+  // lower case. Connection, Transfer-Encoding and all else that is for one connection only
   // is left out, nominated fields too. content-length stays, except with 1xx and 204.
   [[nodiscard]] const ResponseHead& head() const { return head_; }
+
+  // After kHead: what Upgrade named, as one list; empty unless Connection has upgrade. Behind a 101
+  // kEnd follows at once; what is then left of the input belongs to the new protocol.
+  [[nodiscard]] std::string_view upgrade() const { return fields_.upgrade(); }
 
   // After kBody.
   [[nodiscard]] Bytes body() const { return body_.bytes(); }

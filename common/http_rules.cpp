@@ -57,7 +57,7 @@ constexpr std::array kKnownFields{
     KnownField{"te", {FieldId::kTe, true, true, false}},
     KnownField{"keep-alive", kHop},
     KnownField{"proxy-connection", kHop},
-    KnownField{"upgrade", kHop},
+    KnownField{"upgrade", {FieldId::kUpgrade, true, true, false}},
     KnownField{"http2-settings", kHop},
     KnownField{"proxy-authenticate", kHop},
     KnownField{"proxy-authorization", kHop},
@@ -176,6 +176,16 @@ bool equals_ignoring_case(std::string_view text, std::string_view lower_case) {
                     [](char left, char right) { return ascii_lower(left) == right; });
 }
 
+std::optional<std::string_view> take_list_member(std::string_view& list) {
+  while (!list.empty()) {
+    const size_t comma = std::min(list.find(','), list.size());
+    const std::string_view member = trim_whitespace(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    if (!member.empty()) return member;
+  }
+  return std::nullopt;
+}
+
 std::optional<uint64_t> parse_content_length(std::string_view text) {
   constexpr uint64_t kMax = INT64_MAX;
   if (text.empty()) return std::nullopt;
@@ -230,7 +240,9 @@ bool ConnectionOptions::add(std::string_view value) {
     } else if (!is_token(option)) {
       // Names no field. Whoever writes so is not trusted with another message.
       if (!option.empty()) close_ = true;
-    } else if (!equals_ignoring_case(option, "upgrade")) {
+    } else if (equals_ignoring_case(option, "upgrade")) {
+      upgrade_ = true;
+    } else {
       if (nominated_count_ == kNominatedMax) return false;
       ++nominated_count_;
       for (const char byte : option)
@@ -247,6 +259,7 @@ void ConnectionOptions::clear() {
   nominated_count_ = 0;
   close_ = false;
   keep_alive_ = false;
+  upgrade_ = false;
 }
 
 bool ConnectionOptions::nominates(std::string_view lower_case_name) const {

@@ -60,6 +60,10 @@ inline constexpr std::array<char, 256> kLowerToken = [] {
 // lower_case is expected to be in lower case.
 [[nodiscard]] bool equals_ignoring_case(std::string_view text, std::string_view lower_case);
 
+// Takes the next member off the front of a list of tokens (RFC 9110 section 5.6.1), without the
+// whitespace around it; empty members are skipped. Nothing: the list has ended.
+[[nodiscard]] std::optional<std::string_view> take_list_member(std::string_view& list);
+
 // Decimal digits only, at most 2^63-1. "5, 5", "+5", "0x5", "" and overflow give nothing.
 [[nodiscard]] std::optional<uint64_t> parse_content_length(std::string_view text);
 
@@ -82,6 +86,7 @@ enum class FieldId : uint8_t {
   kHost,
   kExpect,
   kTe,
+  kUpgrade,
 };
 
 struct FieldRules {
@@ -109,6 +114,8 @@ class ConnectionOptions {
 
   [[nodiscard]] bool keep_alive() const { return keep_alive_; }
 
+  [[nodiscard]] bool upgrade() const { return upgrade_; }
+
   // Options besides close, keep-alive and upgrade name fields that end here.
   [[nodiscard]] bool nominates_fields() const { return nominated_count_ > 0; }
 
@@ -121,6 +128,7 @@ class ConnectionOptions {
   size_t nominated_count_ = 0;
   bool close_ = false;
   bool keep_alive_ = false;
+  bool upgrade_ = false;
 };
 
 }  // namespace ptth

@@ -208,6 +208,42 @@ TEST_CASE("interim answers come before the final one, each with its own fields")
   CHECK(parsed.heads.at(0).fields == FieldPairs{{"x", "y"}, {"content-length", "1"}});
 }
 
+TEST_CASE("101 ends HTTP/1.1 for who asked for it, and is out of place for all others") {
+  const std::string text =
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: ptth\r\n"
+      "Connection: Keep-Alive, Upgrade\r\nALPN: h2\r\nContent-Length: 5\r\n\r\nfirst bytes";
+  CHECK(fault_of(text) == Http1Fault::kStatus);
+  CHECK(fault_of(text, Request::kHead) == Http1Fault::kStatus);
+  const auto parsed = parse(text, Request::kUpgrade);
+  REQUIRE(parsed.ended);
+  CHECK(parsed.interim.size() == 1);
+  CHECK(parsed.heads.at(0).status == 101);
+  CHECK(parsed.heads.at(0).fields == FieldPairs{{"alpn", "h2"}});
+  CHECK(parsed.body.empty());
+  CHECK_FALSE(parsed.keep_alive_possible);
+  CHECK(parsed.bytes_taken == text.size() - std::string("first bytes").size());
+
+  CHECK(fault_of("HTTP/1.0 101 x\r\n\r\n", Request::kUpgrade) == Http1Fault::kStatus);
+  CHECK(fault_of("HTTP/1.1 101 x\r\nTransfer-Encoding: chunked\r\n\r\n", Request::kUpgrade) ==
+        Http1Fault::kTransferEncoding);
+  CHECK(parse(with_chunks("1\r\na\r\n0\r\n\r\n"), Request::kUpgrade).body == "a");
+}
+
+TEST_CASE("Upgrade is one list, and means nothing without its Connection option") {
+  const auto upgrade_of = [](std::string_view fields) {
+    const std::string text = "HTTP/1.1 426 x\r\n" + std::string(fields) + "\r\n";
+    Http1ResponseParser parser;
+    parser.start(Request::kUpgrade);
+    Bytes input = bytes_of(text);
+    REQUIRE(parser.next(input) == Http1Event::kHead);
+    return std::string(parser.upgrade());
+  };
+  CHECK(upgrade_of("Upgrade: a/1\r\nConnection: x, UPGRADE\r\nUpgrade: b, c\r\n") == "a/1, b, c");
+  CHECK(upgrade_of("Upgrade: a\r\n") == "");
+  CHECK(upgrade_of("Upgrade: a\r\nConnection: upgraded\r\n") == "");
+  CHECK(upgrade_of("Connection: upgrade\r\n") == "");
+}
+
 TEST_CASE("fields for this connection are left out, nominated ones too") {
   const auto parsed = parse(
       "HTTP/1.1 200 OK\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\n"

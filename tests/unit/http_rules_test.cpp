@@ -142,6 +142,19 @@ TEST_CASE("framing, routing, authentication, modifiers and content have no place
   }
 }
 
+TEST_CASE("a list gives its members one by one, and skips the empty ones") {
+  const auto members = [](std::string_view list) {
+    std::string joined;
+    while (const auto member = ptth::take_list_member(list))
+      joined.append(*member).append("|");
+    return joined;
+  };
+  CHECK(members("") == "");
+  CHECK(members(" ,,\t, ") == "");
+  CHECK(members("a") == "a|");
+  CHECK(members(" a b ,\tc,,d,") == "a b|c|d|");
+}
+
 TEST_CASE("Connection is a list of options in any case") {
   ConnectionOptions options;
   CHECK(options.add("Keep-Alive, X-A ,, upgrade"));
@@ -149,6 +162,7 @@ TEST_CASE("Connection is a list of options in any case") {
   CHECK(options.add("\tCLOSE\t"));
   CHECK(options.close());
   CHECK(options.keep_alive());
+  CHECK(options.upgrade());
   CHECK(options.nominates_fields());
   CHECK(options.nominates("x-a"));
   CHECK_FALSE(options.nominates("x-"));
@@ -156,6 +170,7 @@ TEST_CASE("Connection is a list of options in any case") {
   CHECK_FALSE(options.nominates("upgrade"));
   options.clear();
   CHECK_FALSE(options.close());
+  CHECK_FALSE(options.upgrade());
   CHECK_FALSE(options.nominates("x-a"));
   CHECK(options.add("a b"));
   CHECK(options.close());
