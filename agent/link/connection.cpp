@@ -130,8 +130,13 @@ void Connection::reverse(std::unique_ptr<ByteStream> stream) {
   move_to(LinkState::kReversing);
 }
 
-void Connection::on_reversed() {
+void Connection::on_reversed(ChannelProtocol channel) {
   if (silent_) return;
+  if (channel == ChannelProtocol::kHttp11) {
+    end({ErrorKind::kProtocol, Side::kGateway,
+         "the gateway chose an HTTP/1.1 channel, which has no session yet", false});
+    return;
+  }
   const Link::Surroundings& around = parameters_.around;
   Http2Session::Options options;
   options.limits = parameters_.gateway.session;

@@ -80,7 +80,7 @@ class Connection final : private Dialer::Listener,
   void on_dial_failed(const Error& error) override;
   void on_secured() override;
   void on_handshake_failed(const Error& error) override;
-  void on_reversed() override;
+  void on_reversed(ChannelProtocol channel) override;
   void on_not_reversed(const Error& error) override;
   void on_session_attached() override;
   void on_session_leaving() override;

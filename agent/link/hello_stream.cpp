@@ -43,12 +43,12 @@ void HelloStream::shutdown() {
   beneath_->shutdown();
 }
 
-void HelloStream::reversed(Bytes leftover) {
+void HelloStream::reversed(ChannelProtocol channel, Bytes leftover) {
   if (state_ != State::kHello) return;
   state_ = State::kReversed;
   leftover_.append(leftover);
   if (listener_ == nullptr) beneath_->set_listener(nullptr);
-  profile_listener_.on_reversed();
+  profile_listener_.on_reversed(channel);
 }
 
 void HelloStream::not_reversed(const Error& error) {

@@ -30,7 +30,10 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
 
   // The hello is over; leftover is what followed it. To be called from the loop, as the last
   // statement.
-  void reversed(Bytes leftover);
+  void reversed(ChannelProtocol channel, Bytes leftover);
+
+  void reversed(Bytes leftover) { reversed(ChannelProtocol::kHttp2, leftover); }
+
   void not_reversed(const Error& error);
 
   [[nodiscard]] ByteStream& beneath() { return *beneath_; }

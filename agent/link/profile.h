@@ -16,13 +16,16 @@
 
 namespace ptth {
 
+// The version of HTTP that the gateway speaks on the reversed connection.
+enum class ChannelProtocol { kHttp2, kHttp11 };
+
 class Profile {
  public:
   class Listener {
    public:
     // The session may start: set it as the listener of the reversed stream; bytes that arrived
     // behind the hello follow.
-    virtual void on_reversed() = 0;
+    virtual void on_reversed(ChannelProtocol channel) = 0;
     // Terminal: the gateway refused (kRefused) or broke the rules (kProtocol), or the stream
     // failed.
     virtual void on_not_reversed(const Error& error) = 0;

@@ -45,7 +45,7 @@ class DirectStream final : public HelloStream {
       return;
     }
     verified_ += count;
-    if (verified_ == kClientMagic.size()) reversed(bytes.subspan(count));
+    if (verified_ == kClientMagic.size()) reversed(ChannelProtocol::kHttp2, bytes.subspan(count));
   }
 
   size_t verified_ = 0;

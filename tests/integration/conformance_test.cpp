@@ -226,7 +226,7 @@ class Stage final : private Profile::Listener, private Http2Session::Listener {
   bool ended = false;
 
  private:
-  void on_reversed() override {
+  void on_reversed(ptth::ChannelProtocol /*channel*/) override {
     session = Http2Session::start(loop, *reversed_, origin, log_, relay_metrics_, budget_, options_,
                                   *this);
   }

@@ -53,7 +53,7 @@ struct Session final : ByteStream::Listener {
 struct Fixture : Profile::Listener {
   virtual ~Fixture() = default;
 
-  void on_reversed() override {
+  void on_reversed(ptth::ChannelProtocol /*channel*/) override {
     ++reversals;
     if (listen_at_once) listen();
   }
