@@ -34,7 +34,7 @@ class HaproxyProfile final : public Profile {
 
   [[nodiscard]] std::vector<std::string> default_alpn() const override { return {"h2"}; }
 
-  [[nodiscard]] DrainStyle drain_style() const override { return DrainStyle::kRefuseQuietly; }
+  [[nodiscard]] DrainStyle drain_style() const override { return DrainStyle::kHoldAndClose; }
 
   [[nodiscard]] bool capacity_in_second_settings() const override { return true; }
 

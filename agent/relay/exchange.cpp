@@ -10,6 +10,14 @@ namespace {
 constexpr uint32_t kInternalErrorCode = 0x2;
 constexpr uint32_t kCancelCode = 0x8;
 
+// A gateway's user who goes away is nobody's trouble, nor is a request that the gateway sends
+// elsewhere because we leave.
+LogLevel log_level(Verdict verdict) {
+  const bool is_trouble =
+      verdict != Verdict::kOk && verdict != Verdict::kGatewayReset && verdict != Verdict::kDraining;
+  return is_trouble ? LogLevel::kWarn : LogLevel::kInfo;
+}
+
 double seconds(uint64_t nanoseconds) {
   return static_cast<double>(nanoseconds) / 1e9;
 }
@@ -33,6 +41,22 @@ void Exchange::start(RequestHead head, Origin& origin) {
   note_progress();
 }
 
+void Exchange::defer(RequestHead head) {
+  head_ = std::move(head);
+  started_ = true;
+  deferred_ = true;
+  note_progress();
+}
+
+void Exchange::start_deferred(Origin& origin) {
+  deferred_ = false;
+  call_ = origin.start(head_, *this, WorkSlot());
+  note_progress();
+  if (!deferred_body_.empty()) call_->write_body(deferred_body_.front());
+  if (request_ended_) call_->end_body(deferred_trailers_);
+  deferred_body_ = {};
+}
+
 void Exchange::refuse(const Error& error) {
   drop_call();
   answer(refusal_for(error), error);
@@ -42,6 +66,11 @@ void Exchange::on_request_body(Bytes bytes) {
   note_progress();
   request_bytes_ += bytes.size();
   around_.metrics.request_body_bytes.add(bytes.size());
+  if (deferred_) {
+    hold_bytes(bytes.size());
+    deferred_body_.append(bytes);
+    return;
+  }
   if (!call_) {
     // Answered or given up already: the bytes go nowhere, and the link's other exchanges need the
     // credit.
@@ -55,6 +84,7 @@ void Exchange::on_request_body(Bytes bytes) {
 void Exchange::on_request_end(const FieldList& trailers) {
   note_progress();
   request_ended_ = true;
+  if (deferred_) deferred_trailers_ = trailers;
   if (call_) call_->end_body(trailers);
 }
 
@@ -159,7 +189,7 @@ void Exchange::consume_response(size_t count) {
 }
 
 bool Exchange::waits_for_gateway() const {
-  if (finished_) return false;
+  if (finished_ || deferred_) return false;
   if (!response_.empty() || response_state_ == ResponseState::kComplete) return true;
   const bool origin_has_all = request_bytes_taken_ == request_bytes_;
   return !request_ended_ && origin_has_all && response_state_ == ResponseState::kWaiting;
@@ -181,6 +211,7 @@ void Exchange::give_up(Verdict verdict, std::string detail) {
   verdict_ = verdict;
   error_detail_ = std::move(detail);
   drop_call();
+  deferred_ = false;
   response_state_ = ResponseState::kReset;
 }
 
@@ -197,18 +228,15 @@ void Exchange::finish(Verdict verdict_unless_known) {
   const int status_class = status_ / 100;
   around_.metrics.responses[static_cast<size_t>(status_class)]->add();
   around_.metrics.exchange_seconds.observe(seconds(uv_hrtime() - started_ns_));
-  const bool is_our_trouble = verdict != Verdict::kOk && verdict != Verdict::kGatewayReset;
-  if (around_.log.enabled(is_our_trouble ? LogLevel::kWarn : LogLevel::kInfo))
-    write_log_line(verdict);
+  if (around_.log.enabled(log_level(verdict))) write_log_line(verdict);
 }
 
 void Exchange::write_log_line(Verdict verdict) {
-  const bool is_our_trouble = verdict != Verdict::kOk && verdict != Verdict::kGatewayReset;
   const std::string_view path = head_.path;
   const uint64_t now = uv_hrtime();
   // The query may carry secrets; it stays out.
   around_.log.write(
-      is_our_trouble ? LogLevel::kWarn : LogLevel::kInfo, "exchange",
+      log_level(verdict), "exchange",
       {{"gateway", around_.gateway},
        {"link", around_.link_id},
        {"stream", int64_t{stream_id_}},

@@ -65,6 +65,13 @@ class Exchange final : public ResponseListener {
 
   // The request side, told by the session.
   void start(RequestHead head, Origin& origin);
+  // Instead of start(): the origin sees nothing before start_deferred(), which is for the session
+  // to call, or give_up(). What comes of the body until then is kept.
+  void defer(RequestHead head);
+  void start_deferred(Origin& origin);
+
+  [[nodiscard]] bool deferred() const { return deferred_; }
+
   // The agent answers by itself.
   void refuse(const Error& error);
   void on_request_body(Bytes bytes);
@@ -98,6 +105,9 @@ class Exchange final : public ResponseListener {
 
   [[nodiscard]] int32_t stream_id() const { return stream_id_; }
 
+  // Reset by us, or about to be.
+  [[nodiscard]] bool given_up() const { return response_state_ == ResponseState::kReset; }
+
   [[nodiscard]] bool request_ended() const { return request_ended_; }
 
   [[nodiscard]] bool started() const { return started_; }
@@ -113,6 +123,9 @@ class Exchange final : public ResponseListener {
     return head_.body != BodyKind::kLength || request_bytes_ == head_.content_length;
   }
 
+  // Of the answer's body, sent or not.
+  [[nodiscard]] uint64_t response_bytes() const { return response_bytes_; }
+
   [[nodiscard]] size_t request_bytes_waiting() const {
     return static_cast<size_t>(request_bytes_ - request_bytes_taken_);
   }
@@ -122,6 +135,8 @@ class Exchange final : public ResponseListener {
 
   // The place in the session's list; kept by the session.
   size_t list_index = 0;
+  // The session has prepared for its end; kept by the session.
+  bool end_prepared = false;
   // Flow control of the upload; kept by the session.
   uint32_t stream_window = 0;
   size_t credit_since_widened = 0;
@@ -158,6 +173,7 @@ class Exchange final : public ResponseListener {
   const int32_t stream_id_;
   RequestHead head_;
   bool started_ = false;
+  bool deferred_ = false;
   bool request_ended_ = false;
   ResponseState response_state_ = ResponseState::kWaiting;
   bool response_paused_ = false;
@@ -165,6 +181,8 @@ class Exchange final : public ResponseListener {
   int status_ = 0;
   ByteQueue response_;
   FieldList response_trailers_;
+  ByteQueue deferred_body_;
+  FieldList deferred_trailers_;
   size_t held_bytes_ = 0;
   uint64_t request_bytes_ = 0;
   uint64_t request_bytes_taken_ = 0;

@@ -6,6 +6,7 @@
 #include "agent/relay/frame_scanner.h"
 #include "agent/relay/nghttp2_server.h"
 #include "agent/relay/own_resets.h"
+#include "agent/relay/quiet_drain.h"
 #include "agent/relay/relay_metrics.h"
 #include "agent/relay/request_reader.h"
 
@@ -28,6 +29,8 @@ constexpr uint32_t kEnhanceYourCalmCode = 0xb;
 
 // How long a gateway may take to close its side after we have closed ours.
 constexpr Milliseconds kLingerTime{1'000};
+// Fits every window that a gateway gives, and what is left of it.
+constexpr uint64_t kBriefAnswerMax = 8 * 1024;
 
 // Stalled exchanges are looked for this often within their time.
 constexpr int kSweepsPerTimeout = 8;
@@ -40,7 +43,8 @@ enum class SessionState {
   kEnded,
 };
 
-class Session final : public Http2Session,
+class Session final : private QuietDrain::Actions,
+                      public Http2Session,
                       private ByteStream::Listener,
                       private Nghttp2Server::Listener,
                       private ExchangeCarrier {
@@ -67,7 +71,8 @@ class Session final : public Http2Session,
         engine_(*this, engine_options(options_)),
         produce_(loop, [this] { produce(); }),
         silence_(loop, [this] { on_silence(); }),
-        sweep_(loop, [this] { sweep_stalled(); }) {
+        sweep_(loop, [this] { sweep_stalled(); }),
+        quiet_drain_(loop, options_.capacity, options_.limits.drain_hold, *this) {
     options_.rules.header_list_bytes = options_.limits.header_list_bytes;
     options_.rules.header_fields = options_.limits.header_fields;
     options_.rules.via_entry = "2.0 " + options_.rules.worker_id;
@@ -143,6 +148,16 @@ class Session final : public Http2Session,
   void on_silence();
   void sweep_stalled();
   void maybe_leave();
+  void refuse_deferred();
+  void submit_ping();
+  void prepare_end(Exchange& exchange);
+
+  // QuietDrain::Actions
+  void announce_limit(uint32_t streams) override;
+  void send_probe() override;
+  void start_oldest_deferred() override;
+  void start_all_deferred() override;
+  void leave_now() override;
   void leave();
   void leave_politely();
   void end(const Error& error, Verdict verdict_for_open_exchanges);
@@ -175,12 +190,16 @@ class Session final : public Http2Session,
   bool drain_round_trip_ = false;
   bool reading_paused_ = false;
   bool is_lingering_ = false;
+  // The answers to PINGs come in the order in which they were sent.
+  uint64_t pings_unanswered_ = 0;
+  std::optional<uint64_t> pings_until_probe_;
   uint64_t last_received_ms_ = 0;
   Error end_error_;
   Nghttp2Server engine_;
   EndOfTurn produce_;
   Timer silence_;
   Timer sweep_;
+  QuietDrain quiet_drain_;
 };
 
 Nghttp2Server::Options Session::engine_options(const Options& options) {
@@ -272,8 +291,9 @@ void Session::on_frame_begin(const Nghttp2Server::FrameHead& frame) {
 void Session::on_request_begin(int32_t stream_id) {
   last_stream_id_ = std::max(last_stream_id_, stream_id);
   const bool full = exchanges_.size() >= options_.capacity;
-  const bool draining = state_ == SessionState::kDraining || state_ == SessionState::kLeaving;
-  if (full || draining) {
+  const bool draining =
+      state_ == SessionState::kDraining && options_.drain_style == DrainStyle::kAnnounce;
+  if (full || draining || state_ == SessionState::kLeaving) {
     metrics_.streams_refused.add();
     reset_stream(stream_id, kRefusedStreamCode);
     return;
@@ -283,6 +303,7 @@ void Session::on_request_begin(int32_t stream_id) {
   exchange->stream_window = options_.limits.stream_window_bytes;
   engine_.set_stream_data(stream_id, exchange.get());
   exchanges_.push_back(std::move(exchange));
+  quiet_drain_.on_request(exchanges_.size());
   reader_.emplace(options_.rules);
   reader_stream_id_ = stream_id;
 }
@@ -333,6 +354,7 @@ void Session::malformed(Exchange& exchange, const char* reason) {
   metrics_.session_errors.add();
   guard_.note_error(loop_.now_ms());
   exchange.give_up(Verdict::kGatewayProtocol, reason);
+  prepare_end(exchange);
   reset_stream(exchange.stream_id(), kProtocolErrorCode);
 }
 
@@ -349,6 +371,11 @@ void Session::begin_request(Exchange& exchange, RequestReader& reader,
     return;
   }
   head.value().gateway = options_.gateway;
+  if (quiet_drain_.holds()) {
+    exchange.defer(std::move(head).value());
+    if (ending == Nghttp2Server::Ending::kEndOfRequest) exchange.on_request_end({});
+    return;
+  }
   exchange.start(std::move(head).value(), origin_);
   if (ending == Nghttp2Server::Ending::kEndOfRequest) exchange.on_request_end({});
 }
@@ -412,6 +439,7 @@ void Session::on_goaway() {
 void Session::on_reset_received() {
   metrics_.gateway_resets.add();
   guard_.note_reset(loop_.now_ms());
+  quiet_drain_.on_gateway_reset();
 }
 
 void Session::on_invalid_frame() {
@@ -441,6 +469,7 @@ void Session::on_stream_closed(int32_t stream_id, uint32_t code) {
   }
   exchange->finish(verdict);
   remove(*exchange);
+  quiet_drain_.on_end(exchanges_.size());
   maybe_leave();
 }
 
@@ -473,16 +502,19 @@ void Session::send_interim(Exchange& exchange, const ResponseHead& head) {
 
 void Session::send_head(Exchange& exchange, const ResponseHead& head) {
   engine_.submit_response(exchange.stream_id(), head);
+  if (head.body == BodyKind::kNone) prepare_end(exchange);
   produce_.schedule();
 }
 
 void Session::response_ready(Exchange& exchange) {
   engine_.resume_response(exchange.stream_id());
+  if (exchange.response_complete()) prepare_end(exchange);
   produce_.schedule();
 }
 
 void Session::reset(Exchange& exchange, uint32_t code) {
   if (code == kRefusedStreamCode) metrics_.streams_refused.add();
+  prepare_end(exchange);
   reset_stream(exchange.stream_id(), code);
   produce_.schedule();
 }
@@ -557,18 +589,16 @@ void Session::produce() {
     }
     leave();
   }
-  if (state_ == SessionState::kLeaving && engine_.queued_frames() == 0 &&
-      stream_.unsent_bytes() == 0) {
-    leave_politely();
-  }
+  if (state_ == SessionState::kLeaving && engine_.queued_frames() == 0) leave_politely();
 }
 
 // A close while bytes of the gateway are unread becomes a TCP reset, which can take our last
-// answers with it: say that we are done, and wait until the gateway has read everything.
+// answers with it: say that we are done, in the write that carries the GOAWAY, and wait until the
+// gateway has read everything.
 void Session::leave_politely() {
   const bool was_attached = settings_received_ && settings_acknowledged_;
   if (end_error_.kind != ErrorKind::kDraining || !was_attached) {
-    end(end_error_, Verdict::kGatewayClosed);
+    if (stream_.unsent_bytes() == 0) end(end_error_, Verdict::kGatewayClosed);
   } else if (!std::exchange(is_lingering_, true)) {
     stream_.shutdown();
     silence_.start(kLingerTime);
@@ -585,6 +615,10 @@ void Session::on_sent() {
 
 void Session::on_silence() {
   const SessionLimits& limits = options_.limits;
+  if (is_lingering_ && stream_.unsent_bytes() > 0) {
+    silence_.start(kLingerTime);
+    return;
+  }
   if (is_lingering_) {
     end(end_error_, Verdict::kGatewayClosed);
     return;
@@ -604,8 +638,7 @@ void Session::on_silence() {
   }
   if (!ping_sent_) {
     ping_sent_ = true;
-    engine_.submit_ping();
-    produce_.schedule();
+    submit_ping();
     silence_.start(limits.ping_timeout);
     return;
   }
@@ -640,16 +673,75 @@ void Session::drain() {
     // Requests on their way are still served; the PING's answer says that none is left on its way.
     drain_round_trip_ = true;
     engine_.announce_leaving();
-    engine_.submit_ping();
-    produce_.schedule();
+    submit_ping();
     return;
   }
   state_ = SessionState::kDraining;
-  maybe_leave();
+  if (options_.drain_style == DrainStyle::kHoldAndClose && !gateway_leaving_) {
+    quiet_drain_.begin(exchanges_.size());
+  } else {
+    maybe_leave();
+  }
+}
+
+void Session::announce_limit(uint32_t streams) {
+  engine_.announce_streams(streams);
+  produce_.schedule();
+}
+
+void Session::send_probe() {
+  submit_ping();
+  pings_until_probe_ = pings_unanswered_;
+}
+
+void Session::start_oldest_deferred() {
+  Exchange* oldest = nullptr;
+  for (const auto& exchange : exchanges_) {
+    if (!exchange->deferred()) continue;
+    if (oldest == nullptr || exchange->stream_id() < oldest->stream_id()) oldest = exchange.get();
+  }
+  if (oldest != nullptr) oldest->start_deferred(origin_);
+}
+
+void Session::start_all_deferred() {
+  // By index: a start may add to the list's end, and ends nothing at once.
+  for (size_t index = 0; index < exchanges_.size(); ++index)
+    if (exchanges_[index]->deferred()) exchanges_[index]->start_deferred(origin_);
+}
+
+void Session::leave_now() {
+  leave();
+}
+
+// Whatever the origin has not seen, the gateway can send elsewhere.
+void Session::refuse_deferred() {
+  for (const auto& exchange : exchanges_) {
+    if (!exchange->deferred()) continue;
+    exchange->give_up(Verdict::kDraining, "sent elsewhere by the gateway");
+    metrics_.streams_refused.add();
+    reset_stream(exchange->stream_id(), kRefusedStreamCode);
+  }
+}
+
+// SETTINGS overtake what is queued, and so reach the gateway before the end of the stream does.
+void Session::prepare_end(Exchange& exchange) {
+  if (std::exchange(exchange.end_prepared, true)) return;
+  quiet_drain_.before_end(exchange.response_bytes() <= kBriefAnswerMax);
+}
+
+void Session::submit_ping() {
+  ++pings_unanswered_;
+  engine_.submit_ping();
+  produce_.schedule();
 }
 
 void Session::on_ping_ack() {
   ping_sent_ = false;
+  if (pings_unanswered_ > 0) --pings_unanswered_;
+  if (pings_until_probe_ && --*pings_until_probe_ == 0) {
+    pings_until_probe_.reset();
+    quiet_drain_.on_probe_answered();
+  }
   if (!std::exchange(drain_round_trip_, false) || state_ != SessionState::kServing) return;
   state_ = SessionState::kDraining;
   engine_.announce_last_stream();
@@ -659,11 +751,13 @@ void Session::on_ping_ack() {
 
 void Session::maybe_leave() {
   if (!exchanges_.empty()) return;
-  const bool gateway_is_done = gateway_leaving_ && state_ == SessionState::kServing;
-  if (gateway_is_done) {
+  if (state_ == SessionState::kDraining) {
+    if (quiet_drain_.active() && !gateway_leaving_) return;
+    leave();
+  } else if (state_ == SessionState::kServing && gateway_leaving_) {
     end_error_ = {ErrorKind::kClosed, Side::kGateway, "the gateway sent GOAWAY", true};
+    leave();
   }
-  if (state_ == SessionState::kDraining || gateway_is_done) leave();
 }
 
 void Session::leave() {
@@ -675,8 +769,9 @@ void Session::leave() {
 
 void Session::abort() {
   if (state_ == SessionState::kEnded) return;
+  refuse_deferred();
   for (const auto& exchange : exchanges_)
-    reset_stream(exchange->stream_id(), kCancelCode);
+    if (!exchange->given_up()) reset_stream(exchange->stream_id(), kCancelCode);
   engine_.terminate(kNoErrorCode);
   produce();
   end({ErrorKind::kDraining, Side::kLocal, "stopped", true}, Verdict::kAborted);
@@ -689,6 +784,7 @@ void Session::end(const Error& error, Verdict verdict_for_open_exchanges) {
   produce_.cancel();
   silence_.stop();
   sweep_.stop();
+  quiet_drain_.stop();
   for (auto& exchange : exchanges_) {
     engine_.set_stream_data(exchange->stream_id(), nullptr);
     exchange->finish(verdict_for_open_exchanges);

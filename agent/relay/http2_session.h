@@ -42,6 +42,7 @@ struct SessionLimits {
   Milliseconds progress_timeout{
       60'000};  // No byte either way on an exchange that waits for the gateway.
   Milliseconds settings_timeout{10'000};  // Hello to attached.
+  Milliseconds drain_hold{1'000};         // New requests wait so long for those in flight to end.
   Milliseconds ping_after{5'000};         // Silence before we ask.
   Milliseconds ping_timeout{4'000};       // Silence after we asked: the link is dead.
 };
@@ -50,10 +51,12 @@ struct SessionLimits {
 enum class DrainStyle {
   kAnnounce,  // GOAWAY(2^31-1), a round trip, then GOAWAY(last id) and the end (RFC 9113
               // section 6.8).
-  // HAProxy answers 503 to the request that meets an announcement on an idle link (haproxy.md):
-  // refuse each new stream instead, in the way that is retried elsewhere, until nothing is in
-  // flight; then GOAWAY and the end at once.
-  kRefuseQuietly,
+  // HAProxy answers 503 to the first request that it wants to send on a link that has announced its
+  // end, and sends a refused one to the same link again until its retries are used up (haproxy.md).
+  // So nothing is said at first: new requests wait, unseen by the origin, until those in flight
+  // have ended; then they are refused, and GOAWAY and the end of the connection follow in the same
+  // write. HAProxy takes the link out of its pool with that, and sends them elsewhere.
+  kHoldAndClose,
 };
 
 class Http2Session {

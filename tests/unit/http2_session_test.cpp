@@ -290,26 +290,129 @@ TEST_CASE("a PING is sent after silence and the session ends when it is not answ
   CHECK(gateway.ended->kind == ErrorKind::kTimeout);
 }
 
-TEST_CASE("a session that drains quietly refuses what is new and finishes what is in flight") {
+namespace {
+
+Http2Session::Options quiet_drain_options() {
   Http2Session::Options options;
-  options.drain_style = DrainStyle::kRefuseQuietly;
-  ScriptedGateway gateway(options);
+  options.drain_style = DrainStyle::kHoldAndClose;
+  return options;
+}
+
+// Answers the session's next PING.
+void answer_ping(ScriptedGateway& gateway) {
+  gateway.loop.advance(Milliseconds(20));
+  gateway.send_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+}
+
+void answer_briefly(ScriptedGateway& gateway, size_t call) {
+  gateway.call(call).answer_head(204, BodyKind::kNone);
+  gateway.call(call).answer_end();
+  gateway.loop.advance(Milliseconds(0));
+}
+
+// The value of the last SETTINGS frame, and whether the end of the stream came after it.
+struct LimitBeforeEnd {
+  uint32_t limit = 0;
+  bool end_follows = false;
+};
+
+LimitBeforeEnd limit_before_end(ScriptedGateway& gateway, int32_t stream_id) {
+  LimitBeforeEnd seen;
+  for (const ptth::TestFrame& frame : gateway.frames()) {
+    const bool is_settings = frame.type == ptth::kFrameSettings && frame.payload.size() == 6;
+    if (is_settings) seen = {frame.number_at(2), false};
+    if (frame.stream_id == stream_id && (frame.flags & ptth::kFlagEndStream) != 0) {
+      seen.end_follows = true;
+      return seen;
+    }
+  }
+  return seen;
+}
+
+}  // namespace
+
+TEST_CASE("a quiet drain serves all that came, and lets the gateway fill the link first") {
+  ScriptedGateway gateway(quiet_drain_options());
   gateway.attach();
   gateway.get(1);
   gateway.session().drain();
   gateway.get(3);
-  CHECK(gateway.reset_code(3) == kRefusedStream);
-  CHECK_FALSE(gateway.ended.has_value());
-  gateway.call(0).answer_head(200, BodyKind::kLength, fields({{"content-length", "2"}}));
-  gateway.call(0).answer_body("ok");
-  gateway.call(0).answer_end();
-  CHECK(gateway.body(1) == "ok");
+  CHECK(gateway.scripted_origin.calls.size() == 1);
+  answer_ping(gateway);  // A request came since it was sent.
+  CHECK(gateway.scripted_origin.calls.size() == 1);
+  answer_ping(gateway);  // Quiet now.
+  CHECK(gateway.scripted_origin.calls.size() == 2);
+  answer_briefly(gateway, 0);
+  CHECK(limit_before_end(gateway, 1).limit == 2);
+  CHECK(limit_before_end(gateway, 1).end_follows);
+  gateway.get(5);  // The link is full, and nothing more can come.
+  REQUIRE(gateway.scripted_origin.calls.size() == 3);
+  answer_briefly(gateway, 1);
+  CHECK(limit_before_end(gateway, 3).limit == 1);
+  CHECK_FALSE(gateway.goaway_code().has_value());
+  answer_briefly(gateway, 2);
+  CHECK(gateway.status(5) == "204");
   CHECK(gateway.goaway_code() == kNoError);
+  CHECK(gateway.count(ptth::kFrameReset, 3) == 0);
   // The connection is closed only when the gateway has read everything.
   CHECK(gateway.stream.is_shut_down());
   CHECK_FALSE(gateway.ended.has_value());
   gateway.stream.deliver_end();
   CHECK(gateway.ended.has_value());
+}
+
+TEST_CASE("an idle session leaves quietly after some round trips, or when none comes back") {
+  for (const bool gateway_answers : {true, false}) {
+    CAPTURE(gateway_answers);
+    const Http2Session::Options options = quiet_drain_options();
+    ScriptedGateway gateway(options);
+    gateway.attach();
+    gateway.session().drain();
+    CHECK_FALSE(gateway.goaway_code().has_value());
+    if (gateway_answers) {
+      for (int answer = 0; answer < 3; ++answer)
+        answer_ping(gateway);
+    } else {
+      gateway.loop.advance(options.limits.drain_hold);
+    }
+    CHECK(gateway.goaway_code() == kNoError);
+    CHECK(gateway.stream.is_shut_down());
+  }
+}
+
+TEST_CASE("a gateway that gives up a request while it drains has room for one more, which waits") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  gateway.get(1);
+  gateway.session().drain();
+  answer_ping(gateway);
+  answer_ping(gateway);
+  answer_briefly(gateway, 0);
+  CHECK(limit_before_end(gateway, 1).limit == 1);
+  gateway.get(3);
+  REQUIRE(gateway.scripted_origin.calls.size() == 2);
+  gateway.send_frame(ptth::kFrameReset, 0, 3, {0, 0, 0, 8});
+  CHECK_FALSE(gateway.goaway_code().has_value());
+  gateway.get(5);
+  REQUIRE(gateway.scripted_origin.calls.size() == 3);
+  answer_briefly(gateway, 2);
+  CHECK(gateway.status(5) == "204");
+  CHECK(gateway.goaway_code() == kNoError);
+}
+
+TEST_CASE("a request that waited for long enough is served whole, body and all") {
+  const Http2Session::Options options = quiet_drain_options();
+  ScriptedGateway gateway(options);
+  gateway.attach();
+  gateway.get(1);
+  gateway.session().drain();
+  gateway.request(3, ptth::request_fields("POST", "/", {{"content-length", "5"}}), 0);
+  gateway.data(3, "hello", ptth::kFlagEndStream);
+  CHECK(gateway.scripted_origin.calls.size() == 1);
+  gateway.loop.advance(options.limits.drain_hold);
+  REQUIRE(gateway.scripted_origin.calls.size() == 2);
+  CHECK(gateway.call(1).body == "hello");
+  CHECK(gateway.call(1).body_ended);
 }
 
 TEST_CASE("a session that announces its drain still serves what was on its way") {

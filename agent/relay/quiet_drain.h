@@ -1,0 +1,86 @@
+#pragma once
+
+// QuietDrain: in which order a session leaves a gateway that must not be told so beforehand
+// (DrainStyle::kHoldAndClose). It only decides; the session does.
+//
+// Why so: HAProxy keeps a link that carries streams in a pool, from which each new request takes
+// the first. A link that may take no more, because of GOAWAY, its end, or a lowered limit, stays
+// there until the next request picks it, and that request fails without a retry (seen on 3.0,
+// connect_server in its backend.c). The one way out of the pool that costs nothing is to be filled:
+// the request that uses its last free stream takes the link out, and it comes back only when a
+// stream ends while the limit leaves room. So new requests wait here, unseen by the origin, until
+// the gateway is quiet (nothing came or ended during a pause and a round trip). Then the limit is
+// lowered to what is open, in the write that ends one of them, and the next request fills the link.
+// From then on the limit falls with each exchange that ends, nothing new comes, and all that came
+// is served. An idle link gets the limit 1 first, so that no two requests can cross its end.
+
+#include "common/loop.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ptth {
+
+class QuietDrain {
+ public:
+  // What it asks of the session; none of these calls comes back into it.
+  class Actions {
+   public:
+    virtual void announce_limit(uint32_t streams) = 0;
+    // A PING; its answer is told by on_probe_answered().
+    virtual void send_probe() = 0;
+    // Exchanges that were deferred begin: the oldest, or all.
+    virtual void start_oldest_deferred() = 0;
+    virtual void start_all_deferred() = 0;
+    virtual void leave_now() = 0;
+
+   protected:
+    ~Actions() = default;
+  };
+
+  // capacity: what the gateway has been told. patience: how long a request waits at most.
+  QuietDrain(Loop& loop, uint32_t capacity, Milliseconds patience, Actions& session);
+
+  // `open` is, here and below, the number of exchanges on the link from then on.
+  void begin(size_t open);
+
+  [[nodiscard]] bool active() const { return stage_ != Stage::kIdle; }
+
+  // New exchanges are to be deferred.
+  [[nodiscard]] bool holds() const { return stage_ != Stage::kIdle && stage_ != Stage::kFilled; }
+
+  void on_request(size_t open);
+  void on_probe_answered();
+  // An exchange will end with the next write. An answer is brief when it certainly ends there, and
+  // no window of the gateway can hold it up.
+  void before_end(bool is_brief);
+  // The gateway gave up a stream, and so has room again.
+  void on_gateway_reset();
+  // An exchange has ended.
+  void on_end(size_t open);
+  void stop();
+
+ private:
+  enum class Stage {
+    kIdle,     // Not draining.
+    kWaiting,  // For quiet.
+    kQuiet,    // The next brief answer lowers the limit to what is open.
+    kLowered,  // That has been sent; waiting for the request that fills the link, or for quiet.
+    kFilled,   // The gateway sends nothing here.
+  };
+
+  void probe();
+  void on_patience_over();
+
+  Actions& session_;
+  const Milliseconds patience_;
+  uint32_t limit_;
+  size_t open_ = 0;
+  Stage stage_ = Stage::kIdle;
+  bool probe_under_way_ = false;
+  bool disturbed_ = false;  // By a request or an end since the last answer to a probe.
+  Timer release_;
+  Timer next_probe_;
+};
+
+}  // namespace ptth
