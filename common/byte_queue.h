@@ -52,6 +52,18 @@ class ByteQueue {
     end_ += bytes.size();
   }
 
+  // Count bytes before the front are to be free for the caller: only while empty, and not for sure.
+  void leave_headroom(size_t count) {
+    CHECK_INVARIANT(empty());
+    if (capacity_ > count) begin_ = end_ = count;
+  }
+
+  // The count bytes before the front, to write what belongs before it; nullptr if they are not
+  // free.
+  [[nodiscard]] uint8_t* headroom(size_t count) {
+    return begin_ >= count ? memory_.get() + begin_ - count : nullptr;
+  }
+
   // Room for count bytes at the back; they become content with commit().
   [[nodiscard]] uint8_t* grow(size_t count) {
     if (capacity_ - end_ < count) make_room(count);

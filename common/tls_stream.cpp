@@ -252,7 +252,8 @@ void TlsConnection::deliver_end() {
 void TlsConnection::write(Bytes bytes) {
   if (state_ == State::kFailed || failure_ || shutdown_wanted_ || bytes.empty()) return;
   if (state_ == State::kOpen && pending_.size() + bytes.size() >= kRecordBytesMax) {
-    if (!pending_.empty() && pending_.size() < kRecordBytesMax) {
+    // What fills a record by itself is encrypted from where it is.
+    if (!pending_.empty() && pending_.size() < kRecordBytesMax && bytes.size() < kRecordBytesMax) {
       const size_t rest = kRecordBytesMax - pending_.size();
       append_pending(bytes.first(rest));
       bytes = bytes.subspan(rest);

@@ -18,6 +18,9 @@ LogLevel log_level(Verdict verdict) {
   return is_trouble ? LogLevel::kWarn : LogLevel::kInfo;
 }
 
+// For the head of an HTTP/2 frame.
+constexpr size_t kResponseHeadroom = 9;
+
 double seconds(uint64_t nanoseconds) {
   return static_cast<double>(nanoseconds) / 1e9;
 }
@@ -254,6 +257,7 @@ void Exchange::write_log_line(Verdict verdict) {
 
 void Exchange::buffer_response(Bytes bytes) {
   if (response_.capacity() == 0) response_ = around_.loop.take_queue(bytes.size());
+  if (response_.empty()) response_.leave_headroom(kResponseHeadroom);
   response_.append(bytes);
 }
 

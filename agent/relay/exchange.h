@@ -80,6 +80,9 @@ class Exchange final : public ResponseListener {
   // The response side, read by the session.
   [[nodiscard]] Bytes response_front() const { return response_.front(); }
 
+  // The bytes before response_front(), to write a frame's head into; nullptr if they are not free.
+  [[nodiscard]] uint8_t* response_headroom(size_t count) { return response_.headroom(count); }
+
   void consume_response(size_t count);
 
   // Nothing will be added to response_front().

@@ -555,11 +555,15 @@ Nghttp2Server::Written Session::write_data(int32_t stream_id, Bytes frame_head, 
   }
   Exchange* exchange = find(stream_id);
   CHECK_INVARIANT(exchange != nullptr);
-  stream_.write(frame_head);
-  if (count > 0) {
-    stream_.write(exchange->response_front().first(count));
-    exchange->consume_response(count);
+  uint8_t* headroom = exchange->response_headroom(frame_head.size());
+  if (headroom != nullptr && count > 0) {
+    std::copy(frame_head.begin(), frame_head.end(), headroom);
+    stream_.write({headroom, frame_head.size() + count});
+  } else {
+    stream_.write(frame_head);
+    if (count > 0) stream_.write(exchange->response_front().first(count));
   }
+  if (count > 0) exchange->consume_response(count);
   guard_.earn_data(count);
   return Nghttp2Server::Written::kYes;
 }

@@ -11,6 +11,8 @@ namespace ptth {
 namespace {
 
 constexpr size_t kFrameHeadSize = 9;
+// A DATA frame with its head fills one TLS record, and so is encrypted from where it lies.
+constexpr size_t kDataBytesMax = size_t{16} * 1024 - kFrameHeadSize;
 constexpr size_t kSettingSize = 6;
 // nghttp2 ends the connection when a gateway opens more streams than allowed; RFC 9113
 // section 5.1.2 lets us refuse the stream instead, which is a safe retry. So nghttp2 is told this,
@@ -202,7 +204,8 @@ struct Nghttp2Server::Callbacks {
     const size_t available = server(user_data).listener_.response_available(stream_id, end);
     if (available == 0 && !end.is_complete) return NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (end.is_complete && available <= length) {
+    const size_t count = std::min({available, length, kDataBytesMax});
+    if (end.is_complete && available == count) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (end.trailers != nullptr && !end.trailers->empty()) {
         NvList trailers;
@@ -211,7 +214,7 @@ struct Nghttp2Server::Callbacks {
         nghttp2_submit_trailer(session, stream_id, trailers.data(), trailers.size());
       }
     }
-    return static_cast<ssize_t>(std::min(available, length));
+    return static_cast<ssize_t>(count);
   }
 
   static int send_data(nghttp2_session* /*session*/, nghttp2_frame* frame, const uint8_t* head,
