@@ -58,6 +58,9 @@ struct Plan {
   std::string content_type = "text/plain";
 };
 
+// A connection that has just broken takes everything and says so only when its turn comes.
+constexpr uint64_t kGivenPerTurnMax = uint64_t{4} * 1024 * 1024;
+
 class ToyCall final : public OriginCall {
  public:
   ToyCall(Loop& loop, const RequestHead& head, Plan plan, ResponseListener& listener)
@@ -69,10 +72,12 @@ class ToyCall final : public OriginCall {
                                                        : std::nullopt),
         left_(head.method == "HEAD" ? 0 : plan_.generated_bytes),
         work_(loop, [this] { work(); }),
-        delay_(loop, [this] {
-          delayed_ = false;
-          work_.schedule();
-        }) {
+        delay_(loop,
+               [this] {
+                 delayed_ = false;
+                 work_.schedule();
+               }),
+        next_turn_(loop, [this] { work_.schedule(); }) {
     // An answer to HEAD has no body, so there is nothing to stream back.
     if (head_request_) plan_.body = Plan::Body::kText;
     if (delayed_ = plan_.delay > Milliseconds(0); delayed_) delay_.start(plan_.delay);
@@ -173,8 +178,10 @@ class ToyCall final : public OriginCall {
       listener_.on_response_body(whole.front());
       listener_.on_request_body_taken(whole.size());
     }
-    while (left_ > 0 && !paused_)
+    const uint64_t last = left_ - std::min(left_, kGivenPerTurnMax);
+    while (left_ > last && !paused_)
       give_generated();
+    if (left_ > 0 && !paused_) next_turn_.start(Milliseconds(0));
   }
 
   // Lines of 64 bytes, each with the position of its first byte, so that a wrong place shows.
@@ -211,6 +218,7 @@ class ToyCall final : public OriginCall {
   FieldList trailers_;
   EndOfTurn work_;
   Timer delay_;
+  Timer next_turn_;
 };
 
 std::string describe(const RequestHead& head) {

@@ -234,6 +234,21 @@ TEST_CASE("a user that goes away cancels what it asked for") {
   }
 }
 
+TEST_CASE("a user that breaks off in the middle of an endless answer ends it") {
+  Visit visit;
+  visit.say("GET /bytes?n=1000000000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+  REQUIRE(visit.hears("\r\n0...."));
+  // Now the rest of the answer waits for a user that does not read, and so gets a reset.
+  visit.user->pause_reading();
+  for (int turn = 0; turn < 50; ++turn)
+    visit.loop.turn();
+  visit.user->set_listener(nullptr);
+  visit.user.reset();
+  bool empty = false;
+  visit.front.leave(Milliseconds(60'000), [&] { empty = true; });
+  CHECK(visit.until([&] { return empty; }));
+}
+
 TEST_CASE("leaving closes idle connections, and lets requests finish") {
   Visit idle;
   bool empty = false;
