@@ -6,9 +6,12 @@ ARG RUN_BASE=docker.io/library/debian:trixie-slim
 FROM ${BUILD_BASE} AS build
 WORKDIR /src
 # The packages first: they change less often than the sources.
-COPY scripts/ scripts/
+COPY scripts/dev scripts/setup scripts/packages.txt scripts/runtime-packages scripts/
 RUN scripts/dev setup build
-COPY . .
+COPY CMakeLists.txt CMakePresets.json ./
+COPY cmake/ cmake/
+COPY common/ common/
+COPY agent/ agent/
 # What `ptth-agent version` reports; the repository itself stays outside.
 ARG PTTH_COMMIT=
 RUN scripts/dev build release -DBUILD_TESTING=OFF -DPTTH_COMMIT="$PTTH_COMMIT" ptth-agent \
