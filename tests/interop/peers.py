@@ -51,7 +51,7 @@ frontend pub
     bind 127.0.0.1:{http2} proto h2
     default_backend be-reverse
 frontend workers
-    bind 127.0.0.1:{workers} ssl crt {gateway} ca-file {ca} verify required alpn h2
+    bind {workers_at}:{workers} ssl crt {gateway} ca-file {ca} verify required alpn h2
     tcp-request session attach-srv be-reverse/dev {name}
 backend be-reverse
     {options}
@@ -80,7 +80,7 @@ class Gateway:
         both = directory / "gateway-both.pem"
         both.write_text(certificates.gateway.read_text() + certificates.gateway_key.read_text())
         self._conf = directory / "haproxy.cfg"
-        settings = {**CONFIGURATIONS[configuration], **overrides}
+        settings = {"workers_at": "127.0.0.1", **CONFIGURATIONS[configuration], **overrides}
         self._conf.write_text(HAPROXY.format(
             directory=directory, http1=self.http1, http2=self.http2, workers=self.workers,
             gateway=both, ca=certificates.ca, **settings))
@@ -90,7 +90,7 @@ class Gateway:
         with open(self.directory / "haproxy.log", "ab") as log, \
                 process([haproxy_program(), "-f", self._conf, "-db"], stderr=log,
                         stdout=log) as child:
-            wait_until(lambda: child.poll() is not None or can_connect(self.workers), "HAProxy")
+            wait_until(lambda: child.poll() is not None or can_connect(self.http1), "HAProxy")
             assert child.poll() is None, (self.directory / "haproxy.log").read_text()
             yield child
 
@@ -104,11 +104,12 @@ class Gateway:
 class Agent:
     """The agent under test. Its JSON log lines are kept as they come."""
 
-    def __init__(self, gateway_port, certificates, origin, *options, admin="off"):
+    def __init__(self, gateway_port, certificates, origin, *options, admin="off",
+                 gateway_host="127.0.0.1", runner=()):
         self.lines = []
         self._changed = threading.Condition()
         self._command = [str(part) for part in (
-            AGENT, "run", "--gateway", f"https://127.0.0.1:{gateway_port}",
+            *runner, AGENT, "run", "--gateway", f"https://{gateway_host}:{gateway_port}",
             "--server-name", "gw.test", "--ca-file", certificates.ca,
             "--cert-file", certificates.worker, "--key-file", certificates.worker_key,
             "--origin", origin, "--admin", admin, "--log-format", "json", *options)]
