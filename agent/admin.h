@@ -19,7 +19,7 @@ struct AdminOptions {
   std::string listen = "127.0.0.1:9600";  // As Listener::listen takes it; empty: no listener.
   uint32_t connections_max = 64;          // One more closes the one that has waited longest.
   size_t head_bytes_max = 8192;
-  size_t fields_max = 64;
+  uint32_t fields_max = 64;
   Milliseconds idle_timeout{60'000};    // Between requests.
   Milliseconds request_timeout{5'000};  // First to last byte of a head; progress of an answer.
 };

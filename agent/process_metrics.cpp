@@ -1,5 +1,6 @@
 #include "agent/process_metrics.h"
 
+#include "agent/version.h"
 #include "common/c_handle.h"
 
 #include <array>
@@ -88,6 +89,10 @@ void register_process_metrics(Metrics& metrics, const Log& log) {
     open_now.set(open_descriptors());
     open_max.set(descriptors_max());
   });
+  metrics
+      .gauge("ptth_build_info", "1; the labels say which build this is.",
+             {{"version", kVersion}, {"commit", kCommit}})
+      .set(1);
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
   metrics
       .gauge("ptth_process_start_time_seconds", "When the process started, as seconds since 1970.")

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the process costs and how promptly its loop turns, as metrics.
+// Which build this is, what the process costs and how promptly its loop turns, as metrics.
 
 #include "common/log.h"
 #include "common/loop.h"

@@ -478,7 +478,10 @@ void Session::judge_gateway() {
   const FrameGuard::Judgement judgement = guard_.judge();
   if (judgement == FrameGuard::Judgement::kFine) return;
   if (judgement == FrameGuard::Judgement::kLeaveGracefully) {
-    if (!std::exchange(warned_off_, true)) engine_.announce_leaving();
+    if (std::exchange(warned_off_, true)) return;
+    around_.log.warn_limited("the gateway has used half of a frame budget: asked to dial anew",
+                             options_.gateway, {{"link", options_.link_id}});
+    engine_.announce_leaving();
     return;
   }
   metrics_.abuse_closes.add();
