@@ -7,6 +7,7 @@
 #include "agent/link/link.h"
 #include "agent/origin/http_origin.h"
 #include "agent/process_metrics.h"
+#include "agent/profiles.h"
 #include "agent/relay/admission.h"
 #include "agent/relay/budget.h"
 #include "agent/relay/relay_metrics.h"
@@ -31,13 +32,6 @@ namespace ptth {
 
 namespace {
 
-// The only switch over kinds of profiles.
-std::unique_ptr<Profile> make_profile(const std::string& name) {
-  if (name == "haproxy") return make_haproxy_profile();
-  if (name == "direct") return make_direct_profile();
-  return nullptr;
-}
-
 // Differs in every process, so that only a real loop is taken for one.
 std::string make_worker_id() {
   static constexpr std::string_view kDigits = "0123456789abcdef";
@@ -58,9 +52,11 @@ void raise_descriptor_limit() {
 
 // What one gateway's links share.
 struct Gateway {
-  Gateway(const GatewayOptions& gateway_options, Metrics& all_metrics)
+  // The configuration was accepted, so there is such a profile.
+  Gateway(const GatewayOptions& gateway_options, const ServedAuthorities& served,
+          Metrics& all_metrics)
       : options(gateway_options),
-        profile(make_profile(options.profile)),
+        profile(make_profile(options, served).value()),
         metrics(all_metrics, options.name) {}
 
   GatewayOptions options;
@@ -159,7 +155,7 @@ int Agent::run() {
   signals_ = Signals::watch(loop_, {SIGTERM, SIGINT, SIGUSR1, SIGHUP},
                             [this](int number) { on_signal(number); });
   for (const GatewayOptions& options : config_.gateways) {
-    gateways_.push_back(std::make_unique<Gateway>(options, metrics_));
+    gateways_.push_back(std::make_unique<Gateway>(options, config_.serve, metrics_));
     start_links(*gateways_.back());
   }
   if (config_.startup_timeout.count() > 0) startup_.start(config_.startup_timeout);

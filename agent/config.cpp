@@ -3,6 +3,7 @@
 #include "agent/config_address.h"
 #include "agent/config_setting.h"
 #include "agent/config_value.h"
+#include "agent/profiles.h"
 #include "common/check.h"
 
 #include <algorithm>
@@ -48,8 +49,10 @@ class ConfigMerger {
       apply_gateway(gateway);
     if (loaded_.problems.empty()) {
       check_completeness();
-      for (size_t i = 0; i < gateways_.size(); ++i)
+      for (size_t i = 0; i < gateways_.size(); ++i) {
         check_gateway(i);
+        check_profile(i);
+      }
     }
     list_effective();
     for (ConfigProblem& wrong : loaded_.problems)
@@ -220,6 +223,22 @@ class ConfigMerger {
                         ") is larger than that of its link (" +
                         show_size(limits.link_window_bytes) + ")");
     }
+  }
+
+  // A hello that the gateway would have to refuse is not begun.
+  void check_profile(size_t index) {
+    const GatewayOptions& gateway = loaded_.config.gateways[index];
+    const auto profile = make_profile(gateway, loaded_.config.serve);
+    if (profile) return;
+    ConfigSource source = ConfigSource::kDefault;
+    for (const Winners* winners : {&process_winners_, &gateway_winners_[index]}) {
+      for (const char* flag : {"serve", "gateway", "profile", "server-name", "hello-uri",
+                               "hello-template", "hello-origin", "hello-variable"}) {
+        const Setting* setting = winner(*winners, flag);
+        if (setting != nullptr) source = std::max(source, setting->source);
+      }
+    }
+    problem(source, gateways_[index].where + ": " + profile.error().detail);
   }
 
   void list_effective() {

@@ -3,7 +3,9 @@
 #include "agent/config_address.h"
 #include "agent/config_table.h"
 #include "agent/config_value.h"
+#include "agent/link/hello_spec.h"
 #include "agent/nearest_match.h"
+#include "common/http_uri.h"
 
 #include <algorithm>
 #include <array>
@@ -30,8 +32,8 @@ constexpr std::array<Choice<ForwardedPolicy>, 3> kForwardedPolicies{
     {{"trust", ForwardedPolicy::kTrust},
      {"replace", ForwardedPolicy::kReplace},
      {"strip", ForwardedPolicy::kStrip}}};
-constexpr std::array<Choice<std::string_view>, 2> kProfiles{
-    {{"haproxy", "haproxy"}, {"direct", "direct"}}};
+constexpr std::array<Choice<std::string_view>, 4> kProfiles{
+    {{"haproxy", "haproxy"}, {"direct", "direct"}, {"ptth", "ptth"}, {"reverse", "reverse"}}};
 
 template <class Choices>
 std::string choice_names(const Choices& choices) {
@@ -133,17 +135,6 @@ Outcome assign_origin_url(std::string_view text, HttpOriginOptions& origin) {
   return {};
 }
 
-Outcome assign_alpn(const std::vector<std::string>& values, std::vector<std::string>& alpn) {
-  std::vector<std::string> ids;
-  for (const std::string& value : values) {
-    Result<std::string> id = parse_alpn_id(value);
-    if (!id) return id.error();
-    ids.push_back(std::move(id).value());
-  }
-  alpn = std::move(ids);
-  return {};
-}
-
 Result<std::string> parse_gateway_name(std::string_view text) {
   constexpr size_t kNameSizeMax = 64;
   const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
@@ -176,6 +167,64 @@ Result<std::string> parse_file_name(std::string_view text) {
   return std::string(text);
 }
 
+Result<std::string> parse_token(std::string_view text) {
+  if (!is_token(text)) {
+    return configuration_error(in_quotes(text) +
+                               ": letters, digits and any of !#$%&'*+-.^_`|~ belong here");
+  }
+  return std::string(text);
+}
+
+Result<std::string> parse_protocol(std::string_view text) {
+  if (!is_protocol(text)) {
+    return configuration_error(in_quotes(text) + " is not written like ptth or PTTH/1.0");
+  }
+  return std::string(text);
+}
+
+// The text that was given, once it is known to make sense.
+template <class T>
+Result<std::string> if_good(std::string_view text, const Result<T>& parsed) {
+  if (!parsed) return configuration_error(in_quotes(text) + ": " + parsed.error().detail);
+  return std::string(text);
+}
+
+// One value of a list, as it is kept.
+Result<std::string> parse_item(ValueKind kind, const std::string& text) {
+  switch (kind) {
+    case ValueKind::kAlpn:
+      return parse_alpn_id(text);
+    case ValueKind::kHosts:
+      return parse_host(text);
+    case ValueKind::kTokens:
+      return parse_token(text);
+    case ValueKind::kStatuses:
+      return if_good(text, parse_hello_status(text));
+    case ValueKind::kUriVariables:
+      return if_good(text, parse_hello_variable(text));
+    case ValueKind::kHeaders: {
+      // Never repeated: what is wrong with it may be that it is a secret.
+      const Result<NameAndValue> field = parse_hello_field(text);
+      if (!field) return configuration_error(field.error().detail);
+      return text;
+    }
+    default:
+      return text;
+  }
+}
+
+Outcome assign_list(const ConfigOption& option, const std::vector<std::string>& values,
+                    std::vector<std::string>& list) {
+  std::vector<std::string> items;
+  for (const std::string& value : values) {
+    Result<std::string> item = parse_item(option.kind, value);
+    if (!item) return item.error();
+    items.push_back(std::move(item).value());
+  }
+  list = std::move(items);
+  return {};
+}
+
 Outcome assign_text(ValueKind kind, std::string_view text, std::string* place) {
   switch (kind) {
     case ValueKind::kGatewayName:
@@ -188,6 +237,14 @@ Outcome assign_text(ValueKind kind, std::string_view text, std::string* place) {
       return store(place, parse_listen_address(text));
     case ValueKind::kProfile:
       return store(place, choose(kProfiles, text));
+    case ValueKind::kUri:
+      return store(place, if_good(text, parse_http_uri(text)));
+    case ValueKind::kUriTemplate:
+      return store(place, if_good(text, UriTemplate::parse(text)));
+    case ValueKind::kProtocol:
+      return store(place, parse_protocol(text));
+    case ValueKind::kToken:
+      return store(place, parse_token(text));
     default:
       return store(place, parse_file_name(text));
   }
@@ -221,8 +278,17 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
     case ValueKind::kHost:
     case ValueKind::kAuthority:
     case ValueKind::kListenAddress:
+    case ValueKind::kUri:
+    case ValueKind::kUriTemplate:
+    case ValueKind::kProtocol:
+    case ValueKind::kToken:
     case ValueKind::kAlpn:
     case ValueKind::kServe:
+    case ValueKind::kHosts:
+    case ValueKind::kTokens:
+    case ValueKind::kStatuses:
+    case ValueKind::kUriVariables:
+    case ValueKind::kHeaders:
       return assign_text(option.kind, text, std::get<std::string*>(slot));
   }
   return {};
@@ -254,9 +320,10 @@ struct Show {
     return kind == ValueKind::kListenAddress && text->empty() ? "off" : *text;
   }
 
-  std::string operator()(const std::vector<std::string>* alpn) const {
+  std::string operator()(const std::vector<std::string>* list) const {
+    if (kind != ValueKind::kAlpn) return join(*list);
     std::vector<std::string> ids;
-    for (const std::string& id : *alpn)
+    for (const std::string& id : *list)
       ids.push_back(show_alpn_id(id));
     return join(ids);
   }
@@ -298,8 +365,8 @@ Result<void> assign_option(const ConfigOption& option, const std::vector<std::st
                            Config& config, GatewayOptions& gateway) {
   if (option.slot == nullptr) return {};
   const OptionSlot slot = option.slot(config, gateway);
-  if (option.kind == ValueKind::kAlpn) {
-    return assign_alpn(values, *std::get<std::vector<std::string>*>(slot));
+  if (auto* const* list = std::get_if<std::vector<std::string>*>(&slot)) {
+    return assign_list(option, values, **list);
   }
   if (option.kind == ValueKind::kServe) {
     return store(std::get<ServedAuthorities*>(slot), ServedAuthorities::parse(values));
@@ -339,6 +406,23 @@ std::string value_name(const ConfigOption& option) {
       return "ID";
     case ValueKind::kServe:
       return "AUTHORITY";
+    case ValueKind::kHosts:
+      return "HOST";
+    case ValueKind::kUri:
+      return "URI";
+    case ValueKind::kUriTemplate:
+      return "TEMPLATE";
+    case ValueKind::kUriVariables:
+      return "NAME=VALUE";
+    case ValueKind::kProtocol:
+      return "TOKEN";
+    case ValueKind::kToken:
+    case ValueKind::kTokens:
+      return "NAME";
+    case ValueKind::kHeaders:
+      return "NAME:VALUE";
+    case ValueKind::kStatuses:
+      return "STATUS";
     case ValueKind::kTlsVersion:
       return choice_names(kTlsVersions);
     case ValueKind::kForwarded:

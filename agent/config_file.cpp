@@ -314,10 +314,10 @@ void read_environment(const std::map<std::string, std::string>& environment,
           {ConfigSource::kEnvironment, name + ": unknown variable" + did_you_mean(name, names)});
       continue;
     }
-    settings.settings.push_back(
-        {option->second,
-         is_list(*option->second) ? split_list(value) : std::vector<std::string>{value},
-         ConfigSource::kEnvironment, name});
+    settings.settings.push_back({option->second,
+                                 is_list(*option->second) ? split_values(*option->second, value)
+                                                          : std::vector<std::string>{value},
+                                 ConfigSource::kEnvironment, name});
   }
 }
 
@@ -329,7 +329,7 @@ void read_flags(const std::vector<ConfigSources::Flag>& flags, SourceSettings& s
     if (is_list(*option)) {
       setting.values.clear();
       for (const std::string& value : flag.values) {
-        for (std::string& item : split_list(value))
+        for (std::string& item : split_values(*option, value))
           setting.values.push_back(std::move(item));
       }
     }

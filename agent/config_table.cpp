@@ -1,5 +1,7 @@
 #include "agent/config_table.h"
 
+#include "agent/config_value.h"
+
 #include <algorithm>
 #include <array>
 
@@ -76,7 +78,7 @@ constexpr ConfigOption kOptions[] = {
      "A link attached for so long starts again at the shortest wait."},
     {"reconnect-refused-min", "reconnect.refused_min", kGateway, kEachGateway, kDuration,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.backoff.refused_min; },
-     "Shortest wait after the gateway refused our credentials.", at_least(1)},
+     "Shortest wait after the gateway refused our credentials, or what we asked for.", at_least(1)},
     {"reconnect-retry-after-max", "reconnect.retry_after_max", kGateway, kEachGateway, kDuration,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.backoff.retry_after_max; },
      "A gateway cannot ask us to stay away for longer."},
@@ -89,6 +91,48 @@ constexpr ConfigOption kOptions[] = {
     {"reconnect-at-once-jitter", "reconnect.at_once_jitter", kGateway, kEachGateway, kDuration,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.backoff.at_once_jitter; },
      "At once is anywhere within this."},
+    {"hello-timeout", "hello.timeout", kGateway, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello_timeout; },
+     "The profile's hello, to its end or to a sign that the gateway makes us wait.", at_least(1)},
+    {"hello-uri", "hello.uri", kGateway, kEachGateway, kUri,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.uri; },
+     "What the hello asks for, as arranged with the gateway.", kAny, "by the template"},
+    {"hello-template", "hello.template", kGateway, kEachGateway, kUriTemplate,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.uri_template; },
+     "The same as a URI template (RFC 6570).", kAny, "the profile's"},
+    {"hello-variable", "hello.variables", kGateway, kEachGateway, kUriVariables,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.variables; },
+     "For the template. Repeat for several."},
+    {"hello-origin", "hello.origins", kGateway, kEachGateway, kServe,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.origins; },
+     "The origins to register, in the template's serialized_origin.", kAny, "those of --serve"},
+    {"hello-header", "hello.headers", kGateway, kEachGateway, kHeaders,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.fields; },
+     "More header fields for the hello. No credentials. Repeat for several."},
+    {"hello-token", "hello.token", kGateway, kEachGateway, kProtocol,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.token; },
+     "The upgrade token of the draft's revision.", kAny, "the profile's"},
+    {"hello-channel", "hello.channels", kGateway, kEachGateway, kAlpn,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.channels; },
+     "What the gateway may speak afterwards.", kAny, "the profile's"},
+    {"", "hello.method", kGateway, kEachGateway, kToken,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.method; },
+     "The hello's method.", kAny, "the profile's"},
+    {"", "hello.alpn_header", kGateway, kEachGateway, kToken,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.offer_field; },
+     "The field that offers the channels.", kAny, "the profile's"},
+    {"", "hello.choice_headers", kGateway, kEachGateway, kTokens,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.choice_fields; },
+     "The fields of the answer that may name one of them.", kAny, "the profile's"},
+    {"", "hello.statuses", kGateway, kEachGateway, kStatuses,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.statuses; },
+     "The statuses that mean yes.", kAny, "the profile's"},
+    {"redirect-host", "redirect_hosts", kGateway, kEachGateway, kHosts,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.redirect_hosts; },
+     "Where a gateway may send us, with our credentials.", kAny, "the same host"},
+    {"redirects-max", "redirects_max", kGateway, kEachGateway, kCount,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.redirects_max; },
+     "How often, one after the other."},
     {"forwarded", "forwarded", kGateway, kEachGateway, kForwarded,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.rules.forwarded; },
      "What becomes of Forwarded and X-Forwarded-* fields."},
@@ -238,9 +282,12 @@ constexpr ConfigOption kOptions[] = {
     {"limit-progress-timeout", "limits.progress_timeout", kLimits, kEachGateway, kDuration,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.progress_timeout; },
      "An exchange on which the gateway moves no byte.", at_least(1)},
+    {"limit-hello-interim", "limits.hello_interim", kLimits, kEachGateway, kRate,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.hello.interim_answers; },
+     "Interim answers (1xx) to the hello."},
     {"limit-settings-timeout", "limits.settings_timeout", kLimits, kEachGateway, kDuration,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.settings_timeout; },
-     "From the hello to attached.", at_least(1)},
+     "From the end of the hello to attached.", at_least(1)},
     {"limit-drain-hold", "limits.drain_hold", kLimits, kEachGateway, kDuration,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.drain_hold; },
      "While we leave HAProxy, a new request waits so long for those in flight to end.",
@@ -282,7 +329,25 @@ std::string environment_name(const ConfigOption& option) {
 }
 
 bool is_list(const ConfigOption& option) {
-  return option.kind == kAlpn || option.kind == kServe || option.kind == kGatewayUrl;
+  switch (option.kind) {
+    case kAlpn:
+    case kServe:
+    case kGatewayUrl:
+    case kHosts:
+    case kTokens:
+    case kStatuses:
+    case kUriVariables:
+    case kHeaders:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::vector<std::string> split_values(const ConfigOption& option, std::string_view text) {
+  // These may hold commas.
+  const bool is_text = option.kind == kHeaders || option.kind == kUriVariables;
+  return split_list(text, is_text ? '\n' : ',');
 }
 
 }  // namespace ptth

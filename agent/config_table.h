@@ -34,6 +34,15 @@ enum class ValueKind {
   kAuthority,
   kAlpn,
   kServe,
+  kHosts,
+  kUri,
+  kUriTemplate,
+  kUriVariables,
+  kProtocol,
+  kToken,
+  kTokens,
+  kHeaders,
+  kStatuses,
   kTlsVersion,
   kForwarded,
   kLogLevel,
@@ -75,6 +84,9 @@ struct ConfigOption {
 // "DURATION", "json|human", ...; empty for switches.
 [[nodiscard]] std::string value_name(const ConfigOption& option);
 [[nodiscard]] bool is_list(const ConfigOption& option);
+// The values of a list as they stand in one text, of a flag or a variable.
+[[nodiscard]] std::vector<std::string> split_values(const ConfigOption& option,
+                                                    std::string_view text);
 
 // Parses the values and stores them. Only lists take more than one.
 [[nodiscard]] Result<void> assign_option(const ConfigOption& option,

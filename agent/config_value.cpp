@@ -283,17 +283,17 @@ std::string show_alpn_id(std::string_view bytes) {
   return out;
 }
 
-std::vector<std::string> split_list(std::string_view text) {
+std::vector<std::string> split_list(std::string_view text, char separator) {
   constexpr std::string_view kBlanks = " \t\r\n";
   std::vector<std::string> items;
   while (true) {
-    const size_t comma = text.find(',');
-    std::string_view item = text.substr(0, comma);
+    const size_t end = text.find(separator);
+    std::string_view item = text.substr(0, end);
     item.remove_prefix(std::min(item.find_first_not_of(kBlanks), item.size()));
     item = item.substr(0, item.find_last_not_of(kBlanks) + 1);
     if (!item.empty()) items.emplace_back(item);
-    if (comma == std::string_view::npos) return items;
-    text.remove_prefix(comma + 1);
+    if (end == std::string_view::npos) return items;
+    text.remove_prefix(end + 1);
   }
 }
 

@@ -43,7 +43,8 @@ namespace ptth {
 [[nodiscard]] Result<std::string> parse_alpn_id(std::string_view text);
 [[nodiscard]] std::string show_alpn_id(std::string_view bytes);
 
-// One text with commas, as flags and environment variables carry lists.
-[[nodiscard]] std::vector<std::string> split_list(std::string_view text);
+// One text with commas, as flags and environment variables carry lists; or with line ends, where
+// values have commas of their own.
+[[nodiscard]] std::vector<std::string> split_list(std::string_view text, char separator = ',');
 
 }  // namespace ptth

@@ -18,6 +18,8 @@ std::string_view to_string(ErrorKind kind) {
       return "certificate";
     case ErrorKind::kRefused:
       return "refused";
+    case ErrorKind::kUnavailable:
+      return "unavailable";
     case ErrorKind::kOverload:
       return "overload";
     case ErrorKind::kDraining:

@@ -6,6 +6,7 @@
 
 #include "common/check.h"
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ enum class ErrorKind {
   kProtocol,       // The other side broke the rules of its protocol.
   kCertificate,    // Its certificate could not be verified, or TLS failed.
   kRefused,        // The other side refused our credentials.
+  kUnavailable,    // The other side answers that it cannot serve us now.
   kOverload,       // A limit of ours is reached; nothing was sent to the origin.
   kDraining,       // We are leaving; nothing was sent to the origin.
   kTooLarge,       // A message or a part of it is over its limit.
@@ -41,6 +43,8 @@ struct Error {
   Side side = Side::kLocal;
   std::string detail;      // For people: what, where, how to mend it. Never a secret.
   bool retryable = false;  // Nothing has reached the side that would have done the work.
+  // What the other side asked us to wait before the next attempt, unbounded; 0: nothing.
+  std::chrono::milliseconds retry_after{0};
 };
 
 [[nodiscard]] std::string_view to_string(ErrorKind kind);

@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kLineEnd = "\r\n";
 constexpr std::string_view kChunkedLine = "transfer-encoding: chunked\r\n";
 constexpr std::string_view kCloseLine = "connection: close\r\n";
+constexpr std::string_view kUpgradeOption = "connection: upgrade\r\n";
 constexpr std::string_view kTrailersLines = "te: trailers\r\nconnection: te\r\n";
 constexpr std::string_view kLengthName = "content-length: ";
 // Room for all that does not grow with the message: version, the lines above, a number.
@@ -142,15 +143,20 @@ Result<void> write_request_head(const RequestHead& head, const Http1RequestOptio
   if (!is_token(head.method)) return refusal("the method");
   if (!is_request_path(head.path, head.method)) return refusal("the path");
   if (!is_field_value(host)) return refusal("the authority");
+  if (!is_field_value(options.upgrade)) return refusal("the protocol to change to");
 
   Cursor cursor(out.grow(head.method.size() + head.path.size() + host.size() +
-                         field_bytes(head.fields) + kFixedBytesMax));
+                         options.upgrade.size() + field_bytes(head.fields) + kFixedBytesMax));
   cursor.put(head.method);
   cursor.put(" ");
   cursor.put(head.path);
   cursor.put(" HTTP/1.1\r\nhost: ");
   cursor.put(host);
   cursor.put(kLineEnd);
+  if (!options.upgrade.empty()) {
+    cursor.put(kUpgradeOption);
+    cursor.put_field("upgrade", options.upgrade);
+  }
   bool wants_trailers = false;
   for (const Field field : head.fields) {
     const FieldRules& rules = field_rules(field.name);

@@ -18,6 +18,8 @@ namespace ptth {
 struct Http1RequestOptions {
   // The value of Host; empty: the head's authority. When both are empty, "Host:" is sent empty.
   std::string_view host;
+  // The protocols to change to, as Upgrade lists them; it then comes with its Connection option.
+  std::string_view upgrade = {};
 };
 
 // Host first, then fields in their order, then framing: Content-Length for kLength, and also for

@@ -55,7 +55,7 @@ Backoff::Backoff(const BackoffOptions& options, Random random)
 Milliseconds Backoff::after_failure(Cause cause, Milliseconds retry_after) {
   Milliseconds floor{0};
   Milliseconds spread = doubled(options_.min, failures_, options_.max);
-  if (cause == Cause::kRefused) {
+  if (cause != Cause::kUnavailable) {
     floor = options_.refused_min;
     const Milliseconds most = std::max(options_.max, 2 * floor);
     spread = doubled(2 * floor, failures_, most) - floor;

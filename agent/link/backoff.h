@@ -25,7 +25,7 @@ struct BackoffOptions {
   Milliseconds max{30'000};  // --reconnect-max
   Milliseconds healthy_after{
       10'000};                      // Attached for so long: the next failure starts at min again.
-  Milliseconds refused_min{5'000};  // Credentials refused: never sooner than this.
+  Milliseconds refused_min{5'000};  // Refused, or wrongly configured: never sooner.
   Milliseconds retry_after_max{300'000};  // A gateway cannot send us away for longer than this.
   // A link that was attached and closed without a fault is dialled again at once, but for so long:
   // each costs a credit, and each at_once_per attached earns one. HAProxy closes idle links every
@@ -38,7 +38,8 @@ struct BackoffOptions {
 
 class Backoff {
  public:
-  enum class Cause { kUnavailable, kRefused };
+  // kConfiguration: what we ask for is wrong, and only a person can mend it.
+  enum class Cause { kUnavailable, kRefused, kConfiguration };
 
   Backoff(const BackoffOptions& options, Random random);
 

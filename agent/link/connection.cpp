@@ -11,10 +11,10 @@ namespace {
 // sees the dead path first.
 constexpr Milliseconds kUserTimeoutMargin{500};
 
-DialOptions dial_options(const GatewayOptions& gateway, uint32_t index) {
+DialOptions dial_options(const GatewayOptions& gateway, const Detour* detour, uint32_t index) {
   DialOptions options;
-  options.host = gateway.host;
-  options.port = gateway.port;
+  options.host = detour == nullptr ? gateway.host : detour->host;
+  options.port = detour == nullptr ? gateway.port : detour->port;
   options.index = index;
   options.race_delay = gateway.address_race_delay;
   options.deadline = gateway.connect_timeout;
@@ -26,16 +26,17 @@ DialOptions dial_options(const GatewayOptions& gateway, uint32_t index) {
 
 }  // namespace
 
-Connection::Connection(const Parameters& parameters, Connection::Listener& listener)
-    : parameters_(parameters),
-      loop_(parameters.around.loop),
+Connection::Connection(Parameters parameters, Connection::Listener& listener)
+    : parameters_(std::move(parameters)),
+      loop_(parameters_.around.loop),
       listener_(listener),
       step_(LinkState::kResolving),
       began_ms_(loop_.now_ms()),
       deadline_(loop_, [this] { on_deadline(); }) {
-  dialer_ = std::make_unique<Dialer>(loop_, parameters_.around.network,
-                                     dial_options(parameters_.gateway, parameters_.index),
-                                     static_cast<Dialer::Listener&>(*this));
+  dialer_ = std::make_unique<Dialer>(
+      loop_, parameters_.around.network,
+      dial_options(parameters_.gateway, parameters_.detour.get(), parameters_.index),
+      static_cast<Dialer::Listener&>(*this));
   if (!dialer_->resolving()) step_ = LinkState::kConnecting;
 }
 
@@ -108,8 +109,9 @@ void Connection::secure(std::unique_ptr<ByteStream> stream) {
   tls_context_ = std::move(context).value();
   const GatewayOptions& gateway = parameters_.gateway;
   TlsStream::Parameters tls;
-  tls.server_name = gateway.server_name.empty() ? gateway.host : gateway.server_name;
-  tls.alpn = gateway.alpn.empty() ? parameters_.around.profile.default_alpn() : gateway.alpn;
+  tls.server_name = tls_name();
+  tls.alpn = gateway.alpn.empty() ? profile().default_alpn() : gateway.alpn;
+  tls.require_alpn = profile().requires_alpn();
   securing_ = TlsStream::connect(loop_, *tls_context_, std::move(stream), std::move(tls), *this);
   deadline_.start(gateway.connect_timeout - age());
 }
@@ -125,8 +127,8 @@ void Connection::on_handshake_failed(const Error& error) {
 }
 
 void Connection::reverse(std::unique_ptr<ByteStream> stream) {
-  deadline_.start(parameters_.gateway.session.settings_timeout);
-  stream_ = parameters_.around.profile.reverse(loop_, std::move(stream), *this);
+  deadline_.start(parameters_.gateway.hello_timeout);
+  stream_ = profile().reverse(loop_, std::move(stream), *this);
   move_to(LinkState::kReversing);
 }
 
@@ -137,6 +139,7 @@ void Connection::on_reversed(ChannelProtocol channel) {
          "the gateway chose an HTTP/1.1 channel, which has no session yet", false});
     return;
   }
+  deadline_.start(parameters_.gateway.session.settings_timeout);
   const Link::Surroundings& around = parameters_.around;
   Http2Session::Options options;
   options.limits = parameters_.gateway.session;
@@ -144,8 +147,8 @@ void Connection::on_reversed(ChannelProtocol channel) {
   options.link_id = parameters_.link_id;
   options.capacity = parameters_.capacity;
   options.rules = parameters_.gateway.rules;
-  options.drain_style = around.profile.drain_style();
-  options.capacity_in_second_settings = around.profile.capacity_in_second_settings();
+  options.drain_style = profile().drain_style();
+  options.capacity_in_second_settings = profile().capacity_in_second_settings();
   session_ = Http2Session::start(loop_, *stream_, around.origin, around.log, around.relay_metrics,
                                  around.budget, std::move(options), *this);
   move_to(LinkState::kAttaching);
@@ -153,6 +156,46 @@ void Connection::on_reversed(ChannelProtocol channel) {
 
 void Connection::on_not_reversed(const Error& error) {
   end(error);
+}
+
+void Connection::on_hello_progress() {
+  if (!silent_ && step_ == LinkState::kReversing)
+    deadline_.start(parameters_.gateway.hello_timeout);
+}
+
+void Connection::on_redirected(const Redirect* redirect) {
+  if (silent_) return;
+  is_moved_ = redirect != nullptr;
+  std::unique_ptr<Detour> detour =
+      is_moved_ ? make_detour(*redirect) : std::move(parameters_.detour);
+  silence();
+  listener_.on_connection_redirected(*this, std::move(detour));
+}
+
+std::string Connection::tls_name() const {
+  const GatewayOptions& gateway = parameters_.gateway;
+  if (parameters_.detour) return parameters_.detour->server_name;
+  return gateway.server_name.empty() ? gateway.host : gateway.server_name;
+}
+
+// A name that we know already is found where it was: it may have been configured together with an
+// address.
+std::unique_ptr<Detour> Connection::make_detour(const Redirect& redirect) const {
+  const DialOptions now = dial_options(parameters_.gateway, parameters_.detour.get(), 0);
+  auto detour = std::make_unique<Detour>();
+  detour->profile = profile().at(redirect.uri);
+  CHECK_INVARIANT(detour->profile != nullptr);
+  std::string host = redirect.uri.authority.host;
+  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+  const bool same_name = host == tls_name() || redirect.same_place;
+  detour->host = same_name ? now.host : host;
+  detour->server_name = same_name ? tls_name() : host;
+  detour->port = redirect.same_place ? now.port : redirect.uri.port();
+  return detour;
+}
+
+const Profile& Connection::profile() const {
+  return parameters_.detour ? *parameters_.detour->profile : parameters_.around.profile;
 }
 
 void Connection::on_session_attached() {
@@ -174,6 +217,10 @@ void Connection::on_deadline() {
   std::string detail;
   if (step_ == LinkState::kSecuring) {
     detail = "TLS with " + address_ + " was not established in time (is this a TLS port?)";
+  } else if (step_ == LinkState::kReversing) {
+    detail = "the hello with " + address_ +
+             " was not over in time (does the gateway reverse connections on this port, with this "
+             "profile?)";
   } else {
     detail = "no HTTP/2 from " + address_ +
              " in time (does the gateway reverse connections on this port, with this profile?)";

@@ -16,6 +16,14 @@
 
 namespace ptth {
 
+// Another place than the configuration's, to which a gateway has sent us.
+struct Detour {
+  std::string host;
+  uint16_t port;
+  std::string server_name;
+  std::unique_ptr<Profile> profile;
+};
+
 class Connection final : private Dialer::Listener,
                          private TlsStream::HandshakeListener,
                          private Profile::Listener,
@@ -31,23 +39,28 @@ class Connection final : private Dialer::Listener,
     // Terminal. kRefused: the gateway did not accept our credentials; kClosed with retryable on a
     // connection that was attached: nothing was wrong.
     virtual void on_connection_ended(Connection& connection, const Error& error) = 0;
+    // Terminal, in kReversing: the gateway wants another connection, elsewhere if is_moved(), or by
+    // the same way as this one. With the detour that this is; null: none.
+    virtual void on_connection_redirected(Connection& connection,
+                                          std::unique_ptr<Detour> detour) = 0;
 
    protected:
     ~Listener() = default;
   };
 
-  // All of it outlives the connection.
+  // What is borrowed outlives the connection.
   struct Parameters {
     const Link::Surroundings& around;
     const GatewayOptions& gateway;
     uint32_t index;
     uint32_t capacity;
     uint64_t link_id;
+    std::unique_ptr<Detour> detour = {};
   };
 
   // Begins with step(): kResolving, or kConnecting when the host is an address. The listener is
   // called from the loop.
-  Connection(const Parameters& parameters, Connection::Listener& listener);
+  Connection(Parameters parameters, Connection::Listener& listener);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -63,6 +76,8 @@ class Connection final : private Dialer::Listener,
   [[nodiscard]] LinkState step() const { return step_; }
 
   [[nodiscard]] bool has_session() const { return session_ != nullptr; }
+
+  [[nodiscard]] bool is_moved() const { return is_moved_; }
 
   [[nodiscard]] size_t exchanges_in_flight() const;
 
@@ -82,12 +97,17 @@ class Connection final : private Dialer::Listener,
   void on_handshake_failed(const Error& error) override;
   void on_reversed(ChannelProtocol channel) override;
   void on_not_reversed(const Error& error) override;
+  void on_hello_progress() override;
+  void on_redirected(const Redirect* redirect) override;
   void on_session_attached() override;
   void on_session_leaving() override;
   void on_session_ended(const Error& error) override;
 
   void secure(std::unique_ptr<ByteStream> stream);
   void reverse(std::unique_ptr<ByteStream> stream);
+  [[nodiscard]] const Profile& profile() const;
+  [[nodiscard]] std::string tls_name() const;
+  [[nodiscard]] std::unique_ptr<Detour> make_detour(const Redirect& redirect) const;
   void on_deadline();
   void move_to(LinkState step);
   void end(Error error);
@@ -98,6 +118,7 @@ class Connection final : private Dialer::Listener,
   Connection::Listener& listener_;
   LinkState step_;
   bool silent_ = false;
+  bool is_moved_ = false;
   uint64_t began_ms_;
   uint64_t attached_ms_ = 0;
   std::string address_;

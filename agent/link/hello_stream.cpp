@@ -51,6 +51,13 @@ void HelloStream::reversed(ChannelProtocol channel, Bytes leftover) {
   profile_listener_.on_reversed(channel);
 }
 
+void HelloStream::redirected(const Redirect* redirect) {
+  if (state_ != State::kHello) return;
+  state_ = State::kFailed;
+  beneath_->set_listener(nullptr);
+  profile_listener_.on_redirected(redirect);
+}
+
 void HelloStream::not_reversed(const Error& error) {
   if (state_ != State::kHello) return;
   state_ = State::kFailed;
@@ -73,8 +80,8 @@ void HelloStream::on_bytes(Bytes bytes) {
 
 void HelloStream::on_end() {
   if (state_ == State::kHello) {
-    not_reversed({ErrorKind::kClosed, Side::kGateway,
-                  "the gateway closed the connection before it was reversed", true});
+    not_reversed(explain_end({ErrorKind::kClosed, Side::kGateway,
+                              "the gateway closed the connection before it was reversed", true}));
     return;
   }
   deliver_leftover();
@@ -87,7 +94,7 @@ void HelloStream::on_end() {
 
 void HelloStream::on_failed(const Error& error) {
   if (state_ == State::kHello) {
-    not_reversed(error);
+    not_reversed(explain_end(error));
     return;
   }
   deliver_leftover();

@@ -28,6 +28,15 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
   // What the gateway sends until reversed() or not_reversed() is called.
   virtual void on_hello_bytes(Bytes bytes) = 0;
 
+  // The stream beneath has ended, or failed, within the hello: the error to report.
+  [[nodiscard]] virtual Error explain_end(const Error& error) { return error; }
+
+  // The gateway asked for patience. Nothing is called back from it.
+  void hello_progress() { profile_listener_.on_hello_progress(); }
+
+  // As Profile::Listener::on_redirected; to be called as the two below.
+  void redirected(const Redirect* redirect);
+
   // The hello is over; leftover is what followed it. To be called from the loop, as the last
   // statement.
   void reversed(ChannelProtocol channel, Bytes leftover);
@@ -37,6 +46,9 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
   void not_reversed(const Error& error);
 
   [[nodiscard]] ByteStream& beneath() { return *beneath_; }
+
+  // Neither over nor abandoned.
+  [[nodiscard]] bool in_hello() const { return state_ == State::kHello; }
 
  private:
   enum class State { kHello, kReversed, kFailed };

@@ -17,6 +17,15 @@ constexpr size_t kRetiringMax = 4;
 // What an aborted session gets to send its last frames.
 constexpr Milliseconds kAbortGrace{1'000};
 
+Backoff::Cause cause_of(const Error& error) {
+  if (error.kind == ErrorKind::kRefused) return Backoff::Cause::kRefused;
+  // What is wrong on our side, such as a file, can be mended at any time, also by machines.
+  if (error.kind == ErrorKind::kConfiguration && error.side == Side::kGateway) {
+    return Backoff::Cause::kConfiguration;
+  }
+  return Backoff::Cause::kUnavailable;
+}
+
 // The policy of a link over time; each pass is a Connection.
 class GatewayLink final : public Link, private Connection::Listener {
  public:
@@ -53,6 +62,7 @@ class GatewayLink final : public Link, private Connection::Listener {
   void on_connection_step(Connection& connection, LinkState step) override;
   void on_connection_leaving(Connection& connection) override;
   void on_connection_ended(Connection& connection, const Error& error) override;
+  void on_connection_redirected(Connection& connection, std::unique_ptr<Detour> detour) override;
 
   void command(Command command);
   void obey();
@@ -83,6 +93,9 @@ class GatewayLink final : public Link, private Connection::Listener {
   bool credentials_refused_ = false;
   std::string last_error_;
   Milliseconds wait_{0};
+  // For the next dial only.
+  std::unique_ptr<Detour> detour_;
+  uint32_t redirects_ = 0;  // One after the other.
   std::unique_ptr<Connection> active_;
   // Left by the gateway, oldest first.
   std::vector<std::unique_ptr<Connection>> retiring_;
@@ -146,7 +159,7 @@ void GatewayLink::obey() {
 void GatewayLink::dial() {
   metrics_.dials.add();
   active_ = std::make_unique<Connection>(
-      Connection::Parameters{around_, options_, index_, capacity_, id()},
+      Connection::Parameters{around_, options_, index_, capacity_, id(), std::move(detour_)},
       static_cast<Connection::Listener&>(*this));
   transition(active_->step(), "dial");
 }
@@ -188,6 +201,24 @@ void GatewayLink::on_connection_ended(Connection& connection, const Error& error
   close_if_done();
 }
 
+// What we asked for is elsewhere, or not there yet: no failure, as long as it comes to an end.
+void GatewayLink::on_connection_redirected(Connection& connection, std::unique_ptr<Detour> detour) {
+  CHECK_INVARIANT(&connection == active_.get() && state_ == LinkState::kReversing);
+  const Milliseconds waited = active_->age();
+  const bool is_moved = connection.is_moved();
+  discard(std::move(active_));
+  detour_ = std::move(detour);
+  if (!is_moved) {
+    backoff_.was_attached(waited);
+    redial_at_once(metrics_.redials_to_ask_again, "the gateway had nothing for us, and closes");
+  } else if (++redirects_ <= options_.hello.redirects_max) {
+    redial_at_once(metrics_.redials_elsewhere, "the gateway sends us to " + detour_->host);
+  } else {
+    on_active_ended({}, {ErrorKind::kConfiguration, Side::kGateway,
+                         "the gateway sends us from place to place", false});
+  }
+}
+
 void GatewayLink::on_active_ended(Milliseconds attached_for, const Error& error) {
   if (state_ == LinkState::kAttached) {
     backoff_.was_attached(attached_for);
@@ -198,9 +229,9 @@ void GatewayLink::on_active_ended(Milliseconds attached_for, const Error& error)
     }
   }
   note_failure(error);
-  const auto cause =
-      error.kind == ErrorKind::kRefused ? Backoff::Cause::kRefused : Backoff::Cause::kUnavailable;
-  back_off(backoff_.after_failure(cause), error.detail);
+  detour_.reset();
+  redirects_ = 0;
+  back_off(backoff_.after_failure(cause_of(error), error.retry_after), error.detail);
 }
 
 void GatewayLink::redial_at_once(Counter& redials, std::string_view reason) {
@@ -210,8 +241,7 @@ void GatewayLink::redial_at_once(Counter& redials, std::string_view reason) {
     return;
   }
   const std::string too_often =
-      "the gateway closes links soon after they were attached, over and over; now: " +
-      std::string(reason);
+      "the gateway has us dial over and over, within a short time; now: " + std::string(reason);
   note_failure({ErrorKind::kClosed, Side::kGateway, too_often, true});
   back_off(backoff_.after_failure(Backoff::Cause::kUnavailable), too_often);
 }
@@ -237,6 +267,7 @@ void GatewayLink::note_attached() {
   if (credentials_refused_) metrics_.credentials_refused.add(-1);
   credentials_refused_ = false;
   failing_ = false;
+  redirects_ = 0;
   last_error_.clear();
 }
 

@@ -37,6 +37,8 @@ struct GatewayOptions {
   RequestRules rules;
   Milliseconds connect_timeout{10'000};  // Resolve to TLS secured.
   Milliseconds address_race_delay{250};  // RFC 8305 section 5.
+  Milliseconds hello_timeout{10'000};  // The profile's hello to its end, or to a sign of patience.
+  HelloOptions hello;
 };
 
 class Link {

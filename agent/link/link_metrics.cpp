@@ -5,7 +5,8 @@ namespace ptth {
 namespace {
 
 constexpr const char* kRedialsHelp =
-    "Dials without a wait, because a link that was attached ended without a fault.";
+    "Dials without a wait: a link that was attached ended without a fault, or the gateway wants "
+    "another connection.";
 
 }  // namespace
 
@@ -18,6 +19,10 @@ LinkMetrics::LinkMetrics(Metrics& metrics, const std::string& gateway)
                                           {{"gateway", gateway}, {"cause", "closed"}})),
       redials_after_leaving(metrics.counter("ptth_link_redials", kRedialsHelp,
                                             {{"gateway", gateway}, {"cause", "leaving"}})),
+      redials_elsewhere(metrics.counter("ptth_link_redials", kRedialsHelp,
+                                        {{"gateway", gateway}, {"cause", "redirected"}})),
+      redials_to_ask_again(metrics.counter("ptth_link_redials", kRedialsHelp,
+                                           {{"gateway", gateway}, {"cause", "asked_again"}})),
       credentials_refused(metrics.gauge("ptth_link_credentials_refused",
                                         "Links whose credentials the gateway refused last time.",
                                         {{"gateway", gateway}})),

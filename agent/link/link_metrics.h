@@ -27,6 +27,8 @@ class LinkMetrics {
   Counter& attaches;
   Counter& redials_after_close;    // At once, after the gateway closed an attached link.
   Counter& redials_after_leaving;  // At once, after its GOAWAY.
+  Counter& redials_elsewhere;      // After a redirect.
+  Counter& redials_to_ask_again;   // The gateway gave up waiting for a request to send.
   Gauge& credentials_refused;      // Links whose last attempt ended so.
   Histogram& attach_seconds;       // Dial to attached.
 

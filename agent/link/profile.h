@@ -4,9 +4,12 @@
 // back the stream on which the gateway is the HTTP client. Each kind is one .cpp with one factory
 // line here.
 
+#include "agent/link/hello_request.h"
+#include "agent/link/hello_spec.h"
 #include "agent/relay/http2_session.h"
 #include "common/byte_stream.h"
 #include "common/error.h"
+#include "common/http_uri.h"
 #include "common/loop.h"
 
 #include <memory>
@@ -19,6 +22,12 @@ namespace ptth {
 // The version of HTTP that the gateway speaks on the reversed connection.
 enum class ChannelProtocol { kHttp2, kHttp11 };
 
+// Where a gateway has sent us.
+struct Redirect {
+  HttpUri uri;
+  bool same_place = false;  // Scheme, host and port are as they were.
+};
+
 class Profile {
  public:
   class Listener {
@@ -29,6 +38,13 @@ class Profile {
     // Terminal: the gateway refused (kRefused) or broke the rules (kProtocol), or the stream
     // failed.
     virtual void on_not_reversed(const Error& error) = 0;
+
+    // The gateway is there and asks for patience: the time for the hello starts anew.
+    virtual void on_hello_progress() {}
+
+    // Terminal: the gateway wants another connection: elsewhere (see Profile::at) or, if null, as
+    // this one was.
+    virtual void on_redirected(const Redirect* redirect) { static_cast<void>(redirect); }
 
    protected:
     ~Listener() = default;
@@ -44,6 +60,10 @@ class Profile {
   [[nodiscard]] virtual std::string_view name() const = 0;
   // The ALPN ids to offer, as bytes, unless the configuration names others.
   [[nodiscard]] virtual std::vector<std::string> default_alpn() const = 0;
+
+  // Whether the gateway must confirm one of them.
+  [[nodiscard]] virtual bool requires_alpn() const { return true; }
+
   // How this kind of gateway is told that we leave.
   [[nodiscard]] virtual DrainStyle drain_style() const = 0;
   // HAProxy reads MAX_CONCURRENT_STREAMS only from a second SETTINGS frame.
@@ -53,6 +73,12 @@ class Profile {
   [[nodiscard]] virtual std::unique_ptr<ByteStream> reverse(Loop& loop,
                                                             std::unique_ptr<ByteStream> connected,
                                                             Listener& listener) const = 0;
+
+  // The same with a gateway at another place; null if this profile cannot be sent elsewhere.
+  [[nodiscard]] virtual std::unique_ptr<Profile> at(const HttpUri& place) const {
+    static_cast<void>(place);
+    return nullptr;
+  }
 };
 
 // The worker sends the client magic and SETTINGS at once; the gateway sends no magic (protocols.md
@@ -61,5 +87,14 @@ class Profile {
 // Roles are swapped right after TLS; the gateway sends the magic, and we are silent until then
 // (protocols.md sections 0 and 5).
 [[nodiscard]] std::unique_ptr<Profile> make_direct_profile();
+
+// An HTTP/1.1 request asks for the upgrade (protocols.md sections 2 and 3). The defaults are what
+// the draft says; credentials may be empty.
+[[nodiscard]] HelloDefaults ptth_hello();
+[[nodiscard]] std::unique_ptr<Profile> make_ptth_profile(HelloSpec hello,
+                                                         HelloCredentials credentials);
+[[nodiscard]] HelloDefaults reverse_hello();
+[[nodiscard]] std::unique_ptr<Profile> make_reverse_profile(HelloSpec hello,
+                                                            HelloCredentials credentials);
 
 }  // namespace ptth

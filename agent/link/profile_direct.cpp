@@ -2,31 +2,16 @@
 // gateway, as the HTTP/2 client, has sent its magic. nghttp2 is told to expect none, so that one
 // kind of session serves both dialects; we verify it here.
 
-#include "agent/link/client_magic.h"
 #include "agent/link/hello_stream.h"
+#include "agent/link/magic_check.h"
 #include "agent/link/profile.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
 namespace ptth {
 
 namespace {
-
-std::string what_came_instead(Bytes bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (text.substr(0, 5) == "HTTP/") {
-    return "an HTTP/1 answer (the gateway does not reverse connections on this port, or not with "
-           "this profile)";
-  }
-  // Length 0..255, type SETTINGS, stream 0.
-  if (bytes.size() > 3 && bytes[0] == 0 && bytes[1] == 0 && bytes[3] == 4) {
-    return "an HTTP/2 SETTINGS frame (the gateway expects us to send the magic: try --profile "
-           "haproxy)";
-  }
-  return "other bytes";
-}
 
 class DirectStream final : public HelloStream {
  public:
@@ -35,20 +20,19 @@ class DirectStream final : public HelloStream {
 
  private:
   void on_hello_bytes(Bytes bytes) override {
-    const size_t count = std::min(bytes.size(), kClientMagic.size() - verified_);
-    if (!std::equal(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count),
-                    kClientMagic.begin() + static_cast<std::ptrdiff_t>(verified_))) {
-      not_reversed({ErrorKind::kProtocol, Side::kGateway,
-                    "the gateway did not begin with the HTTP/2 client magic but with " +
-                        (verified_ == 0 ? what_came_instead(bytes) : "other bytes"),
-                    false});
-      return;
+    switch (magic_.take(bytes)) {
+      case MagicCheck::Status::kNeedMore:
+        return;
+      case MagicCheck::Status::kWrong:
+        not_reversed(magic_.error(bytes));
+        return;
+      case MagicCheck::Status::kDone:
+        reversed(ChannelProtocol::kHttp2, bytes);
+        return;
     }
-    verified_ += count;
-    if (verified_ == kClientMagic.size()) reversed(ChannelProtocol::kHttp2, bytes.subspan(count));
   }
 
-  size_t verified_ = 0;
+  MagicCheck magic_;
 };
 
 class DirectProfile final : public Profile {

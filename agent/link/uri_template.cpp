@@ -213,11 +213,13 @@ Result<void> UriTemplate::check_places() const {
   return {};
 }
 
-bool UriTemplate::has_variable(std::string_view name) const {
-  return std::any_of(parts_.begin(), parts_.end(), [name](const Part& part) {
-    return std::any_of(part.terms.begin(), part.terms.end(),
-                       [name](const Term& term) { return term.name == name; });
-  });
+std::vector<std::string_view> UriTemplate::variables() const {
+  std::vector<std::string_view> names;
+  for (const Part& part : parts_) {
+    for (const Term& term : part.terms)
+      names.emplace_back(term.name);
+  }
+  return names;
 }
 
 Result<HttpUri> UriTemplate::expand(const std::vector<UriVariable>& variables) const {

@@ -35,7 +35,8 @@ class UriTemplate {
   // and ; (of level 4 all else is understood: {a,b}, {a:3}, {a*}, {?a}, {&a}).
   [[nodiscard]] static Result<UriTemplate> parse(std::string_view text);
 
-  [[nodiscard]] bool has_variable(std::string_view name) const;
+  // In their order; views of this template.
+  [[nodiscard]] std::vector<std::string_view> variables() const;
 
   // Variables that the template has and the list has not leave nothing behind (RFC 6570 section
   // 2.3). kConfiguration: a prefix of a list, or a URI that is too long.

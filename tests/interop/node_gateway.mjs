@@ -1,23 +1,29 @@
-// Node's http2 client as a gateway of the `direct` dialect: roles are swapped right after TLS, and
-// the client magic comes from this side. Reads one JSON request per line from standard input and
-// writes one JSON answer per line. First line out: {"port": n}.
+// Node's http2 client as a gateway: roles are swapped on a connection that a worker dialled, and the
+// client magic comes from this side. How they are swapped:
+//
+//   direct            right after TLS, whose ALPN id says so (options.alpn)
+//   ptth, reverse     by an upgrade of HTTP/1.1, served by Node's https server
+//
+// Reads one JSON request per line from standard input and writes one JSON answer per line. First line
+// out: {"port": n}.
 
 import http2 from 'node:http2';
+import https from 'node:https';
 import tls from 'node:tls';
 import fs from 'node:fs';
 import crypto from 'node:crypto';
 import readline from 'node:readline';
 
-const [certificate, key, ca, alpn] = process.argv.slice(2);
+const [certificate, key, ca, optionsText] = process.argv.slice(2);
+// upgrade: {token, choice: the field that names the channel}; answers: raw answers to the first
+// hellos; interim: raw, before each 101.
+const options = JSON.parse(optionsText);
 const say = (message) => process.stdout.write(JSON.stringify(message) + '\n');
 
 let session = null;
 const waiting = [];
 
-const server = tls.createServer({
-  cert: fs.readFileSync(certificate), key: fs.readFileSync(key), ca: fs.readFileSync(ca),
-  requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3', ALPNProtocols: [alpn],
-}, (socket) => {
+function beClient(socket) {
   const next = http2.connect('https://app.example', { createConnection: () => socket });
   next.on('error', () => {});
   next.on('close', () => { if (session === next) session = null; });
@@ -28,9 +34,51 @@ const server = tls.createServer({
           connectProtocol: settings.enableConnectProtocol ?? false });
     for (const request of waiting.splice(0)) run(request);
   });
-});
+}
+
+const tlsOptions = {
+  cert: fs.readFileSync(certificate), key: fs.readFileSync(key), ca: fs.readFileSync(ca),
+  requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3',
+};
+const server = options.alpn
+  ? tls.createServer({ ...tlsOptions, ALPNProtocols: [options.alpn] }, beClient)
+  : upgradeServer();
 server.on('tlsClientError', (error) => say({ tlsError: String(error.message) }));
 server.listen(0, '127.0.0.1', () => say({ port: server.address().port }));
+
+function upgradeServer() {
+  const made = https.createServer(tlsOptions, (request, response) => {
+    say({ plain: true, method: request.method, url: request.url });
+    response.writeHead(400).end('no upgrade was asked for\n');
+  });
+  let hellos = 0;
+  made.on('upgrade', (request, socket, head) => {
+    const { token, choice } = options.upgrade;
+    const scripted = options.answers?.[hellos++];
+    say({ hello: true, alpn: socket.alpnProtocol, method: request.method, url: request.url,
+          version: request.httpVersion, headers: request.headers, early: head.length });
+    socket.on('error', () => {});
+    if (scripted !== undefined) {
+      socket.write(scripted);
+      // The next hello may come on the same connection.
+      if (/^HTTP\/1.1 204/.test(scripted)) made.emit('secureConnection', socket);
+      else socket.end();
+      return;
+    }
+    // What an HTTP server sees of RFC 9110 section 7.8 and RFC 7639, as exact as can be.
+    const upgrades = request.headers.upgrade.split(',').map((item) => item.trim().toLowerCase());
+    const offered = (request.headers.alpn ?? '').split(',').map((item) => item.trim());
+    if (!upgrades.includes(token.toLowerCase()) || !offered.includes('h2')) {
+      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      return;
+    }
+    socket.write((options.interim ?? '') + 'HTTP/1.1 101 Switching Protocols\r\n' +
+                 `Connection: Upgrade\r\nUpgrade: ${token}\r\n${choice}: h2\r\n\r\n`,
+                 // Node's http2 aborts the process when it inherits a write.
+                 () => beClient(socket));
+  });
+  return made;
+}
 
 function run(request) {
   if (!session) { waiting.push(request); return; }

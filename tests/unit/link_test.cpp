@@ -120,7 +120,7 @@ TEST_CASE_FIXTURE(LinkStage, "no state before attached lasts for ever") {
   reach(kConnecting);
   times_out("no answer from 192.0.2.1:443");
   reach(kReversing);
-  times_out("no HTTP/2 from 192.0.2.1:443");
+  times_out("the hello with 192.0.2.1:443");
   reach(kAttaching);
   times_out("SETTINGS");
 }
