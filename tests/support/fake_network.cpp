@@ -88,9 +88,10 @@ FakeNetwork::~FakeNetwork() {
   loop_.turn();
 }
 
-std::unique_ptr<Network::Query> FakeNetwork::resolve(const std::string&, uint16_t,
+std::unique_ptr<Network::Query> FakeNetwork::resolve(const std::string& host, uint16_t port,
                                                      Resolved resolved) {
   ++queries_;
+  asked_ = host + ":" + std::to_string(port);
   auto query = std::make_unique<FakeQuery>(*this, std::move(resolved));
   query_ = query.get();
   return query;

@@ -41,6 +41,9 @@ class FakeNetwork final : public Network {
 
   [[nodiscard]] size_t queries() const { return queries_; }
 
+  // "name:port" of the question that was asked last.
+  [[nodiscard]] const std::string& asked() const { return asked_; }
+
   // Of all attempts so far, also ended ones.
   [[nodiscard]] const std::vector<std::string>& attempted() const { return attempted_; }
 
@@ -54,6 +57,7 @@ class FakeNetwork final : public Network {
 
   Loop& loop_;
   size_t queries_ = 0;
+  std::string asked_;
   FakeQuery* query_ = nullptr;
   std::vector<std::string> attempted_;
   std::vector<ConnectAttempt::Options> options_;

@@ -71,6 +71,8 @@ TEST_CASE("refused credentials are tried again later than an unavailable gateway
   Backoff most({}, kMost);
   CHECK(delays(most, Cause::kRefused, 5) ==
         std::vector<int64_t>{10'000, 20'000, 30'000, 30'000, 30'000});
+  Backoff wrong({}, kMost);
+  CHECK(delays(wrong, Cause::kConfiguration, 3) == std::vector<int64_t>{10'000, 20'000, 30'000});
   Backoff least({}, kLeast);
   CHECK(delays(least, Cause::kRefused, 3) == std::vector<int64_t>{5'000, 5'000, 5'000});
 }

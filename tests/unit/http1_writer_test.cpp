@@ -89,6 +89,21 @@ TEST_CASE("Host may be overridden, and is sent empty when there is none") {
   CHECK(written(head) == "GET / HTTP/1.1\r\nhost: \r\n\r\n");
 }
 
+TEST_CASE("an upgrade is asked for by the writer's own fields only") {
+  RequestHead head = request("GET", "/");
+  head.fields.add("upgrade", "other");
+  head.fields.add("connection", "close");
+  head.fields.add("te", "trailers");
+  ByteQueue out;
+  REQUIRE(write_request_head(head, {.host = {}, .upgrade = "ptth"}, out).ok());
+  CHECK(text_of(out.front()) ==
+        "GET / HTTP/1.1\r\nhost: app.example\r\nconnection: upgrade\r\nupgrade: ptth\r\n"
+        "te: trailers\r\nconnection: te\r\n\r\n");
+  out.clear();
+  CHECK_FALSE(write_request_head(head, {.host = {}, .upgrade = "a\r\nb: c"}, out).ok());
+  CHECK(out.empty());
+}
+
 TEST_CASE("framing and hop-by-hop fields of a request are not passed on") {
   RequestHead head = request("GET", "/");
   for (const std::string_view name :
