@@ -233,7 +233,8 @@ class ConfigMerger {
     ConfigSource source = ConfigSource::kDefault;
     for (const Winners* winners : {&process_winners_, &gateway_winners_[index]}) {
       for (const char* flag : {"serve", "gateway", "profile", "server-name", "hello-uri",
-                               "hello-template", "hello-origin", "hello-variable"}) {
+                               "hello-template", "hello-origin", "hello-variable", "token-file",
+                               "token-env", "basic-file", "header-file"}) {
         const Setting* setting = winner(*winners, flag);
         if (setting != nullptr) source = std::max(source, setting->source);
       }

@@ -208,6 +208,8 @@ Result<std::string> parse_item(ValueKind kind, const std::string& text) {
       if (!field) return configuration_error(field.error().detail);
       return text;
     }
+    case ValueKind::kHeaderFiles:
+      return if_good(text, parse_header_file(text));
     default:
       return text;
   }
@@ -289,6 +291,7 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
     case ValueKind::kStatuses:
     case ValueKind::kUriVariables:
     case ValueKind::kHeaders:
+    case ValueKind::kHeaderFiles:
       return assign_text(option.kind, text, std::get<std::string*>(slot));
   }
   return {};
@@ -421,6 +424,8 @@ std::string value_name(const ConfigOption& option) {
       return "NAME";
     case ValueKind::kHeaders:
       return "NAME:VALUE";
+    case ValueKind::kHeaderFiles:
+      return "NAME:FILE";
     case ValueKind::kStatuses:
       return "STATUS";
     case ValueKind::kTlsVersion:

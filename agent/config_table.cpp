@@ -55,6 +55,18 @@ constexpr ConfigOption kOptions[] = {
     {"server-name", "tls.server_name", kGateway, kEachGateway, kHost,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.server_name; },
      "The name to ask for (SNI) and to find in the certificate.", kAny, "the host of the URL"},
+    {"token-file", "auth.token_file", kGateway, kEachGateway, kFile,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.auth.token_file; },
+     "A bearer token for the hello; read anew at each dial."},
+    {"token-env", "auth.token_env", kGateway, kEachGateway, kToken,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.auth.token_env; },
+     "The same from the environment variable of this name."},
+    {"basic-file", "auth.basic_file", kGateway, kEachGateway, kFile,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.auth.basic_file; },
+     "user:password for the hello; read anew at each dial."},
+    {"header-file", "auth.header_files", kGateway, kEachGateway, kHeaderFiles,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.auth.header_files; },
+     "A field of the hello whose value is a secret. Repeat for several."},
     {"tls-min-version", "tls.min_version", kGateway, kEachGateway, kTlsVersion,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.min_version; },
      "The oldest TLS version to speak."},
@@ -338,6 +350,7 @@ bool is_list(const ConfigOption& option) {
     case kStatuses:
     case kUriVariables:
     case kHeaders:
+    case kHeaderFiles:
       return true;
     default:
       return false;
@@ -346,7 +359,8 @@ bool is_list(const ConfigOption& option) {
 
 std::vector<std::string> split_values(const ConfigOption& option, std::string_view text) {
   // These may hold commas.
-  const bool is_text = option.kind == kHeaders || option.kind == kUriVariables;
+  const bool is_text =
+      option.kind == kHeaders || option.kind == kHeaderFiles || option.kind == kUriVariables;
   return split_list(text, is_text ? '\n' : ',');
 }
 

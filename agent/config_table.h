@@ -42,6 +42,7 @@ enum class ValueKind {
   kToken,
   kTokens,
   kHeaders,
+  kHeaderFiles,
   kStatuses,
   kTlsVersion,
   kForwarded,

@@ -1,6 +1,7 @@
 #include "agent/credential_files.h"
 
 #include "agent/config_value.h"
+#include "common/secret_file.h"
 #include "common/tls_stream.h"
 
 #include <algorithm>
@@ -18,20 +19,34 @@ void warn_once(Config& config, const std::string& warning) {
   if (std::find(begin, end, warning) == end) config.warnings.push_back(warning);
 }
 
-void check_key_mode(Config& config, const std::string& key_file) {
+void check_mode(Config& config, const std::string& file, const std::string& what) {
   constexpr unsigned kOthers = S_IRWXG | S_IRWXO;
 
   struct stat status {};
 
-  if (key_file.empty() || stat(key_file.c_str(), &status) != 0) return;
+  if (file.empty() || stat(file.c_str(), &status) != 0) return;
   if ((status.st_mode & kOthers) == 0) return;
-  warn_once(config, printable(key_file) + ": others may read this private key; chmod 600 it");
+  warn_once(config, printable(file) + ": others may read this " + what + "; chmod 600 it");
+}
+
+void check_secret(LoadedConfig& loaded, const GatewayOptions& gateway, const std::string& file) {
+  if (file.empty()) return;
+  const auto secret = read_secret_file(file);
+  if (!secret) {
+    loaded.problems.push_back(
+        {ConfigSource::kFile, "gateway " + gateway.name + ": " + printable(secret.error().detail)});
+  }
+  check_mode(loaded.config, file, "secret");
 }
 
 }  // namespace
 
 void check_credential_files(LoadedConfig& loaded) {
   for (const GatewayOptions& gateway : loaded.config.gateways) {
+    check_secret(loaded, gateway, gateway.auth.token_file);
+    check_secret(loaded, gateway, gateway.auth.basic_file);
+    for (const std::string& header : gateway.auth.header_files)
+      check_secret(loaded, gateway, parse_header_file(header).value().file);
     if (!gateway.tls) continue;
     const TlsOptions& tls = gateway.tls_options;
     const auto usable = TlsContext::for_client(tls);
@@ -39,7 +54,7 @@ void check_credential_files(LoadedConfig& loaded) {
       loaded.problems.push_back({ConfigSource::kFile, "gateway " + gateway.name + ": " +
                                                           printable(usable.error().detail)});
     }
-    check_key_mode(loaded.config, tls.key_file.empty() ? tls.cert_file : tls.key_file);
+    check_mode(loaded.config, tls.key_file.empty() ? tls.cert_file : tls.key_file, "private key");
   }
 }
 

@@ -7,8 +7,8 @@
 
 namespace ptth {
 
-// Adds a problem for each certificate, key or CA file that cannot be used, and a warning for each
-// key that others may read.
+// Adds a problem for each certificate, key, CA or secret file that cannot be used, and a warning
+// for each key or secret that others may read.
 void check_credential_files(LoadedConfig& loaded);
 
 }  // namespace ptth

@@ -2,7 +2,6 @@
 
 // From the configuration of a gateway to its profile: the only place that knows all kinds.
 
-#include "agent/link/hello_request.h"
 #include "agent/link/link.h"
 #include "agent/link/profile.h"
 #include "common/authority.h"
@@ -12,9 +11,9 @@
 
 namespace ptth {
 
-// kConfiguration: what the profile needs, and which setting gives it. Nothing is dialled or read.
+// kConfiguration: what the profile and its credentials need, and which setting gives it. Nothing is
+// dialled, no file is read.
 [[nodiscard]] Result<std::unique_ptr<Profile>> make_profile(const GatewayOptions& gateway,
-                                                            const ServedAuthorities& served,
-                                                            HelloCredentials credentials = {});
+                                                            const ServedAuthorities& served);
 
 }  // namespace ptth

@@ -3,6 +3,7 @@
 // Link: one connection slot to one gateway and its whole life: dial, TLS, reverse, serve, drain,
 // back off, for ever. It owns the stream and the session; it never touches another link.
 
+#include "agent/link/auth.h"
 #include "agent/link/backoff.h"
 #include "agent/link/link_state.h"
 #include "agent/link/profile.h"
@@ -31,6 +32,7 @@ struct GatewayOptions {
   std::vector<std::string> alpn;  // As bytes; empty: the profile's.
   uint32_t connections = 1;       // Links, spread over the addresses of the host.
   TlsOptions tls_options;
+  AuthOptions auth;
   std::string server_name;  // SNI and verified name; empty: host.
   BackoffOptions backoff;
   SessionLimits session;

@@ -67,12 +67,12 @@ class NodeGateway:
 
 
 @contextlib.contextmanager
-def stage(certificates, answer, *options, profile="direct", **gateway_options):
+def stage(certificates, answer, *options, profile="direct", wait=True, **gateway_options):
     of_gateway, of_agent = PROFILES[profile]
     with NodeGateway(certificates, **of_gateway, **gateway_options).running() as gateway, \
             Origin(answer).running() as origin, \
             Agent(gateway.port, certificates, origin.url, "--profile", profile, *of_agent,
-                  *options).running() as agent:
+                  *options).running(wait) as agent:
         yield gateway, origin, agent
 
 

@@ -121,3 +121,23 @@ def test_alpn_ids_may_be_any_bytes_and_must_be_agreed(certificates):
         line = agent.wait_for(lambda line: line.get("to") == "backing_off", "backing off")
         assert "ALPN" in line["reason"] or "alert" in line["reason"] or \
             "protocol" in line["reason"], line
+
+
+@pytest.mark.parametrize("profile", ["ptth", "reverse"])
+def test_a_token_is_shown_in_the_hello_and_a_renewed_one_in_the_next(certificates, profile, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("first-token\n")
+    token.chmod(0o600)
+    refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+    with stage(certificates, echo, "--token-file", token, "--reconnect-refused-min", "1s",
+               profile=profile, wait=False, answers=[refused]) as (gateway, _, agent):
+        assert gateway.wait_for(lambda line: line.get("hello"))["headers"]["authorization"] \
+            == "Bearer first-token"
+        agent.wait_for(lambda line: line.get("to") == "backing_off", "the refusal")
+        renewed = tmp_path / "renewed"
+        renewed.write_text("second-token")
+        renewed.replace(token)
+        assert gateway.wait_for(lambda line: line.get("hello"), 2)["headers"]["authorization"] \
+            == "Bearer second-token"
+        assert json.loads(gateway.ask()["body"])["method"] == "GET"
+        assert not any("-token" in str(line) for line in agent.lines)
