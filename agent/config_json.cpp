@@ -140,6 +140,11 @@ JsonDocument parse_json(std::string_view text) {
     document.error = "larger than " + std::to_string(kJsonBytesMax / 1024) + "KiB";
     return document;
   }
+  // The parser's own words for this differ from version to version.
+  if (text.empty()) {
+    document.error = "not JSON: nothing in it";
+    return document;
+  }
   // The parser takes a zero byte for the end of its input.
   if (text.find('\0') != std::string_view::npos) {
     document.error = "not JSON: a zero byte in it";
