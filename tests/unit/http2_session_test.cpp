@@ -18,7 +18,6 @@ using ptth::Side;
 
 namespace {
 
-constexpr uint8_t kEnd = ptth::kFlagEndStream;
 constexpr uint32_t kNoError = 0;
 constexpr uint32_t kInternalError = 2;
 constexpr uint32_t kRefusedStream = 7;

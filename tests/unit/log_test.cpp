@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <fcntl.h>
+#include <initializer_list>
 #include <limits>
 #include <poll.h>
 #include <string>
@@ -218,7 +220,7 @@ TEST_CASE("escapes are found at every place of a text, and nothing else is") {
   for (int byte = 0; byte < 0x80; ++byte) {
     const bool plain = byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
     // In the first, a middle and the last word of eight, and behind it.
-    for (const size_t at : {0, 7, 8, 13, 16}) {
+    for (const size_t at : std::initializer_list<size_t>{0, 7, 8, 13, 16}) {
       std::string text(17, '!');
       text[at] = static_cast<char>(byte);
       CAPTURE(byte);
@@ -236,7 +238,7 @@ TEST_CASE("escapes are found at every place of a text, and nothing else is") {
 
 TEST_CASE("fields of any size and content fit into the memory of a line") {
   LogFormatter formatter(LogFormat::kJson, LogColour::kNever, 1 << 20);
-  for (const size_t size : {0, 1, 100, 1000, 30'000, 5, 100'000, 7}) {
+  for (const size_t size : std::initializer_list<size_t>{0, 1, 100, 1000, 30'000, 5, 100'000, 7}) {
     const std::string bad(size, '\0');
     const std::string good(size, 'x');
     const std::vector<LogField> fields = {{"b", bad}, {"g", good}, {"n", UINT64_MAX}, {"b", bad}};
