@@ -30,7 +30,7 @@ constexpr uint32_t kEnhanceYourCalmCode = 0xb;
 // How long a gateway may take to close its side after we have closed ours.
 constexpr Milliseconds kLingerTime{1'000};
 // Fits every window that a gateway gives, and what is left of it.
-constexpr uint64_t kBriefAnswerMax = 8 * 1024;
+constexpr uint64_t kBriefAnswerMax = uint64_t{8} * 1024;
 
 // Stalled exchanges are looked for this often within their time.
 constexpr int kSweepsPerTimeout = 8;

@@ -31,10 +31,12 @@ struct SessionLimits {
       4 * 1024 * 1024;  // It grows up to here while the origin keeps pace.
   uint32_t link_window_bytes = 16 * 1024 * 1024;  // Credit of the connection.
   size_t response_buffer_bytes =
-      256 * 1024;  // High-water mark per exchange; the origin is paused above it.
-  size_t link_buffer_bytes = 32 * 1024 * 1024;  // Bodies buffered on one link, both directions.
+      size_t{256} * 1024;  // High-water mark per exchange; the origin is paused above it.
+  size_t link_buffer_bytes =
+      size_t{32} * 1024 * 1024;  // Bodies buffered on one link, both directions.
   size_t output_buffer_bytes =
-      256 * 1024;  // Frames not yet taken by the kernel; above it nothing is read or produced.
+      size_t{256} *
+      1024;  // Frames not yet taken by the kernel; above it nothing is read or produced.
   Rate resets{200, 50};            // RST_STREAM from the gateway (CVE-2023-44487).
   Rate errors{100, 10};            // Streams that we had to reset (CVE-2025-8671).
   Rate control_frames{2000, 500};  // PING, SETTINGS, PRIORITY, unknown types.
