@@ -38,9 +38,9 @@ class FakeNetwork::FakeQuery final : public Query {
   FakeQuery(FakeQuery&&) = delete;
   FakeQuery& operator=(FakeQuery&&) = delete;
 
-  void answer(Result<std::vector<Address>> result) {
+  void answer(const Result<std::vector<Address>>& result) {
     network_.query_ = nullptr;
-    resolved_(std::move(result));
+    resolved_(result);
   }
 
  private:
