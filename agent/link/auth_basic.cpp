@@ -1,26 +1,15 @@
 // User and password (RFC 7617).
 
 #include "agent/link/auth.h"
+#include "common/base64.h"
 #include "common/secret_file.h"
 
+#include <string>
 #include <utility>
-
-#include <openssl/evp.h>
 
 namespace ptth {
 
 namespace {
-
-// EVP_EncodeBlock also writes a zero byte.
-Secret in_base64(std::string_view prefix, std::string_view bytes) {
-  std::string text(prefix);
-  text.resize(prefix.size() + (bytes.size() + 2) / 3 * 4 + 1);
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data() + prefix.size()),
-                  reinterpret_cast<const unsigned char*>(bytes.data()),
-                  static_cast<int>(bytes.size()));
-  text.pop_back();
-  return Secret(std::move(text));
-}
 
 class Basic final : public Auth {
  public:
@@ -33,7 +22,9 @@ class Basic final : public Auth {
       return Error{ErrorKind::kConfiguration, Side::kLocal,
                    "the secret in " + file_ + ": user:password belongs there"};
     }
-    return SecretField{"authorization", in_base64("Basic ", pair.value().reveal())};
+    std::string value = "Basic ";
+    append_base64(value, pair.value().reveal());
+    return SecretField{"authorization", Secret(std::move(value))};
   }
 
  private:
