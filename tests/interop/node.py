@@ -15,9 +15,9 @@ PROGRAM = Path(__file__).with_name("node_gateway.mjs")
 # What each profile needs: of the gateway, and of the agent.
 PROFILES = {
     "direct": ({"alpn": "ph2"}, ("--alpn", "ph2")),
-    "ptth": ({"upgrade": {"token": "ptth", "choice": "ALPN"}},
+    "ptth": ({"upgrade": {"token": "ptth", "offer": "alpn", "choice": "ALPN"}},
              ("--serve", "https://app.example")),
-    "reverse": ({"upgrade": {"token": "reverse", "choice": "Selected-ALPN"}},
+    "reverse": ({"upgrade": {"token": "reverse", "offer": "alpn", "choice": "Selected-ALPN"}},
                 ("--hello-uri", "https://gw.test/worker1")),
 }
 
@@ -69,10 +69,10 @@ class NodeGateway:
 @contextlib.contextmanager
 def stage(certificates, answer, *options, profile="direct", wait=True, **gateway_options):
     of_gateway, of_agent = PROFILES[profile]
-    with NodeGateway(certificates, **of_gateway, **gateway_options).running() as gateway, \
+    with NodeGateway(certificates, **{**of_gateway, **gateway_options}).running() as gateway, \
             Origin(answer).running() as origin, \
             Agent(gateway.port, certificates, origin.url, "--profile", profile, *of_agent,
-                  *options).running(wait) as agent:
+                  *options).running(wait=wait) as agent:
         yield gateway, origin, agent
 
 

@@ -15,7 +15,7 @@ import crypto from 'node:crypto';
 import readline from 'node:readline';
 
 const [certificate, key, ca, optionsText] = process.argv.slice(2);
-// upgrade: {token, choice: the field that names the channel}; answers: raw answers to the first
+// upgrade: {token, offer, choice: the fields of the channels}; answers: raw answers to the first
 // hellos; interim: raw, before each 101.
 const options = JSON.parse(optionsText);
 const say = (message) => process.stdout.write(JSON.stringify(message) + '\n');
@@ -53,7 +53,7 @@ function upgradeServer() {
   });
   let hellos = 0;
   made.on('upgrade', (request, socket, head) => {
-    const { token, choice } = options.upgrade;
+    const { token, offer, choice } = options.upgrade;
     const scripted = options.answers?.[hellos++];
     say({ hello: true, alpn: socket.alpnProtocol, method: request.method, url: request.url,
           version: request.httpVersion, headers: request.headers, early: head.length });
@@ -67,7 +67,7 @@ function upgradeServer() {
     }
     // What an HTTP server sees of RFC 9110 section 7.8 and RFC 7639, as exact as can be.
     const upgrades = request.headers.upgrade.split(',').map((item) => item.trim().toLowerCase());
-    const offered = (request.headers.alpn ?? '').split(',').map((item) => item.trim());
+    const offered = (request.headers[offer] ?? '').split(',').map((item) => item.trim());
     if (!upgrades.includes(token.toLowerCase()) || !offered.includes('h2')) {
       socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
       return;
