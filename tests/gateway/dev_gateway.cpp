@@ -1,5 +1,6 @@
 #include "tests/gateway/dev_gateway.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace ptth::dev {
@@ -65,12 +66,65 @@ Result<void> DevGateway::open_workers(const WorkerEntrance& workers) {
   options.parameters.alpn = workers.alpn;
   options.parameters.peer = Side::kOrigin;
   const WorkerProfile profile = workers.profile;
-  return open_entrance(std::move(options), [this, profile](Entrance::Arrival arrival) {
-    WorkerSession::Options session = options_.session;
-    session.profile = profile;
-    session.name = std::move(arrival.common_name);
-    dispatcher_.add_worker(std::move(arrival.stream), std::move(session));
+  const bool has_hello = profile == WorkerProfile::kPtth || profile == WorkerProfile::kReverse;
+  // A hello is HTTP/1.1, which needs no ALPN.
+  options.parameters.require_alpn = !has_hello;
+  return open_entrance(std::move(options), [this, profile, has_hello](Entrance::Arrival arrival) {
+    if (has_hello) {
+      hear_hello(profile, std::move(arrival));
+    } else {
+      add_worker(profile, std::move(arrival));
+    }
   });
+}
+
+void DevGateway::add_worker(WorkerProfile profile, Entrance::Arrival arrival) {
+  WorkerSession::Options session = options_.session;
+  session.profile = profile;
+  session.name = std::move(arrival.common_name);
+  dispatcher_.add_worker(std::move(arrival.stream), std::move(session));
+}
+
+void DevGateway::hear_hello(WorkerProfile profile, Entrance::Arrival arrival) {
+  WorkerHello::Options hello;
+  hello.rules = options_.hello;
+  hello.rules.profile = profile;
+  hello.name = std::move(arrival.common_name);
+  if (options_.worker_tls == WorkerTls::kOff) hello.scheme = Scheme::kHttp;
+  ++hellos_heard_;
+  const auto& fault = options_.dispatcher.faults.hello_status;
+  if (fault && fault->hits(hellos_heard_)) hello.fault_status = static_cast<int>(fault->value);
+  hellos_.push_back(std::make_unique<WorkerHello>(loop_, std::move(arrival.stream),
+                                                  std::move(hello),
+                                                  static_cast<WorkerHello::Listener&>(*this)));
+}
+
+void DevGateway::on_hello_accepted(WorkerHello& hello, std::unique_ptr<ByteStream> stream) {
+  Entrance::Arrival arrival;
+  arrival.stream = std::move(stream);
+  arrival.common_name = hello.options().name;
+  const WorkerProfile profile = hello.options().rules.profile;
+  retire(hello);
+  add_worker(profile, std::move(arrival));
+}
+
+void DevGateway::on_hello_refused(WorkerHello& hello, const HelloVerdict& verdict) {
+  log_.warn("hello refused", {{"at", to_string(hello.options().rules.profile)},
+                              {"worker", hello.options().name},
+                              {"status", int64_t{verdict.status}},
+                              {"reason", verdict.text}});
+}
+
+void DevGateway::on_hello_ended(WorkerHello& hello) {
+  retire(hello);
+}
+
+void DevGateway::retire(WorkerHello& hello) {
+  const auto found = std::find_if(hellos_.begin(), hellos_.end(),
+                                  [&](const auto& one) { return one.get() == &hello; });
+  CHECK_INVARIANT(found != hellos_.end());
+  loop_.retire(std::move(*found));
+  hellos_.erase(found);
 }
 
 Result<void> DevGateway::open_users(const std::string& address, Scheme scheme) {
@@ -104,6 +158,9 @@ std::vector<Port> DevGateway::ports() const {
 void DevGateway::stop(std::function<void()> stopped) {
   stopped_ = std::move(stopped);
   entrances_.clear();
+  for (auto& hello : hellos_)
+    loop_.retire(std::move(hello));
+  hellos_.clear();
   // Workers go last: requests that wait may still be sent to them.
   for (UserFront* front : {&http_, &https_})
     front->leave(options_.drain_timeout, [this] { front_is_empty(); });

@@ -10,6 +10,7 @@
 #include "tests/gateway/entrance.h"
 #include "tests/gateway/program.h"
 #include "tests/gateway/user_front.h"
+#include "tests/gateway/worker_hello.h"
 #include "tests/gateway/worker_session.h"
 
 #include <functional>
@@ -19,7 +20,7 @@
 
 namespace ptth::dev {
 
-class DevGateway {
+class DevGateway final : private WorkerHello::Listener {
  public:
   enum class WorkerTls { kOn, kOff };
 
@@ -36,6 +37,7 @@ class DevGateway {
     WorkerTls worker_tls = WorkerTls::kOn;
     TlsOptions tls;  // Our certificate; for workers also whether they need one.
     WorkerSession::Options session;
+    HelloRules hello;  // The profile is the entrance's.
     Dispatcher::Options dispatcher;
     Milliseconds drain_timeout{10'000};
   };
@@ -48,7 +50,7 @@ class DevGateway {
   DevGateway(DevGateway&&) = delete;
   DevGateway& operator=(DevGateway&&) = delete;
 
-  // In the order of the options; the names are haproxy, direct, http and https.
+  // In the order of the options; the names are haproxy, direct, ptth, reverse, http and https.
   [[nodiscard]] std::vector<Port> ports() const;
   // Accepts no more, lets requests finish, says GOAWAY to the workers; then calls stopped.
   void stop(std::function<void()> stopped);
@@ -59,6 +61,12 @@ class DevGateway {
   [[nodiscard]] Result<void> open_workers(const WorkerEntrance& workers);
   [[nodiscard]] Result<void> open_users(const std::string& address, Scheme scheme);
   [[nodiscard]] Result<void> open_entrance(Entrance::Options options, Entrance::Arrived arrived);
+  void on_hello_accepted(WorkerHello& hello, std::unique_ptr<ByteStream> stream) override;
+  void on_hello_refused(WorkerHello& hello, const HelloVerdict& verdict) override;
+  void on_hello_ended(WorkerHello& hello) override;
+  void add_worker(WorkerProfile profile, Entrance::Arrival arrival);
+  void hear_hello(WorkerProfile profile, Entrance::Arrival arrival);
+  void retire(WorkerHello& hello);
   void front_is_empty();
 
   Loop& loop_;
@@ -69,6 +77,8 @@ class DevGateway {
   Dispatcher dispatcher_;
   UserFront http_;
   UserFront https_;
+  std::vector<std::unique_ptr<WorkerHello>> hellos_;
+  uint64_t hellos_heard_ = 0;
   std::vector<std::unique_ptr<Entrance>> entrances_;
   size_t fronts_left_ = 2;
   std::function<void()> stopped_;

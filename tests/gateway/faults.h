@@ -11,7 +11,7 @@
 namespace ptth::dev {
 
 struct Fault {
-  uint64_t value = 0;  // Bytes or milliseconds.
+  uint64_t value = 0;  // Bytes, milliseconds or a status.
   uint64_t only = 0;   // 0: every one.
 
   [[nodiscard]] bool hits(uint64_t number) const { return only == 0 || only == number; }
@@ -22,6 +22,8 @@ struct FaultOptions {
   std::optional<Fault> delay_ms;      // Sent to a worker so much later.
   std::optional<Fault> stall_window;  // After so many bytes of answer, no stream credit comes back.
   std::optional<Fault> reset_after;   // RST_STREAM after so many bytes of answer.
+  // By hello, of the profiles that have one: the status of the answer.
+  std::optional<Fault> hello_status;
   // By worker connection.
   std::optional<Fault> cut_after;       // Closed after so many bytes came from the worker.
   std::optional<Fault> cut_after_sent;  // Closed after so many bytes went to the worker.

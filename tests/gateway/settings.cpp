@@ -2,6 +2,7 @@
 
 #include "agent/config_value.h"
 
+#include <fstream>
 #include <functional>
 #include <string_view>
 #include <utility>
@@ -110,6 +111,16 @@ Result<std::optional<Fault>> parse_delay_fault(const std::string& text) {
   return std::optional(fault.value());
 }
 
+Result<std::optional<Fault>> parse_status_fault(const std::string& text) {
+  auto fault = parse_fault(text, parse_count);
+  if (!fault) return fault.error();
+  const uint64_t status = fault.value().value;
+  if (status != 204 && (status < 400 || status > 599)) {
+    return configuration_error(std::to_string(status) + " is neither 204 nor 400 to 599");
+  }
+  return std::optional(fault.value());
+}
+
 Result<PeerCertificate> parse_client_certificates(const std::string& text) {
   if (text == "none") return PeerCertificate::kNone;
   if (text == "optional") return PeerCertificate::kOptional;
@@ -132,8 +143,11 @@ struct Flags {
   Settings settings;
   std::vector<std::string> haproxy;
   std::vector<std::string> direct;
+  std::vector<std::string> ptth;
+  std::vector<std::string> reverse;
   std::vector<std::string> haproxy_alpn{"h2"};
   std::vector<std::string> direct_alpn{"ph2", "rh2", "\xd5\x87\xc9\xa5"};
+  std::string token_file;
   bool cleartext_workers = false;
 };
 
@@ -145,14 +159,29 @@ void add_entrances(CLI::App& app, Flags& flags) {
   };
   address("--haproxy", flags.haproxy,
           "Workers with the profile haproxy: the worker sends the HTTP/2 client magic. Default "
-          "127.0.0.1:8443 when neither this nor --direct is given");
+          "127.0.0.1:8443 when there is no other address for workers");
   address("--direct", flags.direct, "Workers with the profile direct: the gateway sends it");
+  address("--ptth", flags.ptth,
+          "Workers with the profile ptth: they ask for an upgrade at "
+          "/.well-known/ptth/ORIGINS/");
+  address("--reverse", flags.reverse, "Workers with the profile reverse: they ask for an upgrade");
   address("--http", gateway.users,
           "Users: HTTP/1.1, and HTTP/2 with prior knowledge. Default 127.0.0.1:8080 when neither "
           "this nor --https is given");
   address("--https", gateway.users_tls, "Users over TLS: HTTP/1.1 and HTTP/2 by ALPN");
   group.add("--ports-file", "FILE", flags.settings.ports_file, as_it_stands,
             "Write what is listened on to this file, as lines like http=127.0.0.1:8080");
+}
+
+void add_hello(CLI::App& app, Flags& flags) {
+  HelloRules& rules = flags.settings.gateway.hello;
+  FlagGroup group(app, "What a worker's hello must say, for --ptth and --reverse");
+  group.add_list("--register", "ORIGIN,...", rules.origins, as_it_stands,
+                 "The origins that a worker of --ptth may register, else 403; default: any");
+  group.add("--reverse-path", "PATH", rules.path, as_it_stands,
+            "What a worker of --reverse must ask for, else 404; default: anything");
+  group.add("--worker-token-file", "FILE", flags.token_file, as_it_stands,
+            "Ask for the bearer token in this file, else 401");
 }
 
 void add_tls(CLI::App& app, Flags& flags) {
@@ -213,6 +242,8 @@ void add_faults(CLI::App& app, Flags& flags) {
   const char* by_connection = "SIZE[@CONNECTION]";
   group.add("--fault-delay", "TIME[@REQUEST]", faults.delay_ms, parse_delay_fault,
             "Send a request to a worker so much later");
+  group.add("--fault-hello", "STATUS[@HELLO]", faults.hello_status, parse_status_fault,
+            "Answer a hello with this status, whatever it says: 204, or 400 to 599");
   group.add("--fault-stall-window", by_request, faults.stall_window, parse_bytes_fault,
             "Give no stream credit back once so much of the answer's body has come");
   group.add("--fault-reset-after", by_request, faults.reset_after, parse_bytes_fault,
@@ -233,14 +264,31 @@ void add_log(CLI::App& app, Flags& flags) {
             "human (default) or json");
 }
 
+// Without the line's end that editors leave.
+Secret read_token(const std::string& path) {
+  std::ifstream file(path);
+  std::string token;
+  if (!std::getline(file, token) || token.empty()) {
+    throw CLI::ValidationError("--worker-token-file", path + " holds no token");
+  }
+  return Secret(std::move(token));
+}
+
 Settings finish(Flags flags) {
   DevGateway::Options& gateway = flags.settings.gateway;
-  if (flags.haproxy.empty() && flags.direct.empty()) flags.haproxy = {"127.0.0.1:8443"};
+  const bool has_workers = !flags.haproxy.empty() || !flags.direct.empty() || !flags.ptth.empty() ||
+                           !flags.reverse.empty();
+  if (!has_workers) flags.haproxy = {"127.0.0.1:8443"};
+  if (!flags.token_file.empty()) gateway.hello.token = read_token(flags.token_file);
   if (gateway.users.empty() && gateway.users_tls.empty()) gateway.users = {"127.0.0.1:8080"};
   for (const std::string& address : flags.haproxy)
     gateway.workers.push_back({WorkerProfile::kHaproxy, address, flags.haproxy_alpn});
   for (const std::string& address : flags.direct)
     gateway.workers.push_back({WorkerProfile::kDirect, address, flags.direct_alpn});
+  for (const std::string& address : flags.ptth)
+    gateway.workers.push_back({WorkerProfile::kPtth, address, {"http/1.1"}});
+  for (const std::string& address : flags.reverse)
+    gateway.workers.push_back({WorkerProfile::kReverse, address, {"http/1.1"}});
   if (flags.cleartext_workers) gateway.worker_tls = DevGateway::WorkerTls::kOff;
   const std::string& directory = flags.settings.make_certificates;
   const bool needs_certificate = !flags.cleartext_workers || !gateway.users_tls.empty();
@@ -264,6 +312,7 @@ SettingsOrExit read_settings(int argc, const char* const* argv) {
   CLI::App app(kDescription, "ptth-dev-gateway");
   app.get_formatter()->column_width(36);
   add_entrances(app, flags);
+  add_hello(app, flags);
   add_tls(app, flags);
   add_limits(app, flags);
   add_faults(app, flags);

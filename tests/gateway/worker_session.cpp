@@ -118,7 +118,7 @@ Http2WorkerSession::Http2WorkerSession(Loop& loop, std::unique_ptr<ByteStream> s
       }) {
   stream_->set_listener(this);
   attach_timer_.start(options_.attach_timeout);
-  if (options_.profile == WorkerProfile::kDirect) {
+  if (options_.profile != WorkerProfile::kHaproxy) {
     state_ = State::kAttaching;
     send_settings();
   } else {
@@ -487,6 +487,10 @@ std::string_view to_string(WorkerProfile profile) {
       return "haproxy";
     case WorkerProfile::kDirect:
       return "direct";
+    case WorkerProfile::kPtth:
+      return "ptth";
+    case WorkerProfile::kReverse:
+      return "reverse";
   }
   return "unknown";
 }

@@ -16,8 +16,9 @@
 
 namespace ptth::dev {
 
-// Which side sends the 24-byte client magic: with kHaproxy the worker, with kDirect the gateway.
-enum class WorkerProfile { kHaproxy, kDirect };
+// Which side sends the 24-byte client magic: with kHaproxy the worker, with the others the gateway;
+// with kPtth and kReverse behind the answer to a hello (WorkerHello).
+enum class WorkerProfile { kHaproxy, kDirect, kPtth, kReverse };
 [[nodiscard]] std::string_view to_string(WorkerProfile profile);
 
 class WorkerSession {

@@ -1,5 +1,5 @@
 """The development gateway as users run it: the program with its flags, the agent dialling it, the toy
-origin behind, and curl and h2load in front. Both profiles."""
+origin behind, and curl and h2load in front. In all profiles."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,12 @@ GATEWAY = BUILD / "ptth-dev-gateway"
 ORIGIN = BUILD / "ptth-dev-origin"
 BULK = (16 if IS_SANITIZED else 200) * 1024**2
 MANY = 2_000 if IS_SANITIZED else 20_000
-PROFILES = ("haproxy", "direct")
+# Behind a hello the others are as direct.
+DIALECTS = ("haproxy", "direct")
+PROFILES = {
+    "haproxy": (), "direct": (), "ptth": ("--serve", "https://app.example,http://localhost:80"),
+    "reverse": ("--hello-variable", "listen_host=*", "--hello-variable", "listen_port=80"),
+}
 
 
 class Program:
@@ -64,13 +69,13 @@ def origin_program(directory):
                    "--ports-file", directory / "origin.ports")
 
 
-def agent_program(directory, profile, port, origin, name="agent"):
+def agent_program(directory, profile, port, origin, *options, name="agent"):
     certificates = directory / "certificates"
     return Program(directory, name, AGENT, "run", "--profile", profile,
                    "--gateway", f"https://localhost:{port}", "--ca-file", certificates / "ca.crt",
                    "--cert-file", certificates / "worker.crt",
                    "--key-file", certificates / "worker.key", "--origin", origin,
-                   "--reconnect-min", "50ms", "--admin", "off")
+                   "--reconnect-min", "50ms", "--admin", "off", *options)
 
 
 class Stage:
@@ -81,8 +86,9 @@ class Stage:
         self.worker_port = listens[profile].rsplit(":", 1)[1]
         self.http, self.https = listens["http"], listens["https"]
 
-    def agent(self, name="agent"):
-        return agent_program(self.directory, self.profile, self.worker_port, self.origin_url, name)
+    def agent(self, *options, name="agent"):
+        return agent_program(self.directory, self.profile, self.worker_port, self.origin_url,
+                             *(options or PROFILES[self.profile]), name=name)
 
     def url(self, path):
         return f"http://{self.http}{path}"
@@ -98,8 +104,13 @@ def stage(directory, profile, *options):
             yield up
 
 
+# What curl asks for, where the agent says what it serves.
+def authority(up):
+    return ("-H", "Host: localhost") if up.profile == "ptth" else ()
+
+
 def ask(up, path, *options, check=True):
-    return curl("-o", "-", *options, up.url(path), check=check).stdout.decode()
+    return curl("-o", "-", *authority(up), *options, up.url(path), check=check).stdout.decode()
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -113,12 +124,12 @@ def test_requests_of_both_http_versions_and_over_tls(tmp_path, profile):
         assert "x-toy-trailer: the end" in ask(up, "/trailers", "--http1.1", "--raw")
         port = up.https.rsplit(":", 1)[1]
         for version, number in (("--http1.1", "1.1"), ("--http2", "2")):
-            seen = curl(version, "--cacert", tmp_path / "certificates/ca.crt", "-w",
+            seen = curl(version, *authority(up), "--cacert", tmp_path / "certificates/ca.crt", "-w",
                         "%{http_version}", f"https://localhost:{port}/hello").stdout.decode()
             assert seen == f"hello from ptth-dev-origin\n{number}"
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", DIALECTS)
 def test_many_requests_without_one_error(tmp_path, profile):
     with stage(tmp_path, profile) as up:
         for options in (("-c", 10, "-m", 32), ("--h1", "-c", 50)):
@@ -127,7 +138,7 @@ def test_many_requests_without_one_error(tmp_path, profile):
             assert seen["failed"] == seen["errored"] == 0
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", DIALECTS)
 def test_large_bodies_arrive_byte_for_byte_with_flat_memory(tmp_path, profile):
     sent = tmp_path / "sent"
     digest = hashlib.sha256()
@@ -149,16 +160,46 @@ def test_large_bodies_arrive_byte_for_byte_with_flat_memory(tmp_path, profile):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_workers_come_and_go_and_no_request_is_lost(tmp_path, profile):
     with stage(tmp_path, profile) as up:
-        load = subprocess.Popen(["h2load", "-n", str(3 * MANY), "-c", "10", "-m", "16",
-                                 up.url("/hello")], stdout=subprocess.PIPE, text=True)
+        load = subprocess.Popen(["h2load", "-n", str(3 * MANY), "-c", "10", "-m", "16", "-H",
+                                 ":authority: localhost", up.url("/hello")],
+                                stdout=subprocess.PIPE, text=True)
         rounds = 0
         while load.poll() is None and rounds < 5:
             rounds += 1
-            with up.agent("second").running():
+            with up.agent(name="second").running():
                 up.gateway.wait_for("worker attached", count=1 + rounds)
         output = load.communicate()[0]
         assert f"{3 * MANY} succeeded, 0 failed, 0 errored" in output, output
         assert f"status codes: {3 * MANY} 2xx" in output, output
+
+
+@pytest.mark.parametrize("profile, of_gateway, of_agent, reason", (
+    ("ptth", ("--register", "https://other.example"), PROFILES["ptth"],
+     "may not register https://app.example"),
+    ("ptth", (), ("--hello-uri", "https://localhost:{port}/elsewhere"), "path does not begin with"),
+    ("ptth", (), ("--hello-token", "ptth/2", *PROFILES["ptth"]), "not ptth"),
+    ("ptth", (), ("--hello-channel", "h3", *PROFILES["ptth"]), "h2 is not offered"),
+    ("ptth", ("--worker-token-file", "{directory}/token"), PROFILES["ptth"], "bearer token"),
+    ("reverse", ("--reverse-path", "/worker"), PROFILES["reverse"], "path is not /worker"),
+))
+def test_both_sides_say_what_is_wrong_with_a_hello(tmp_path, profile, of_gateway, of_agent, reason):
+    (tmp_path / "token").write_text("secret-of-the-gateway\n")
+    of_gateway = (text.format(directory=tmp_path) for text in of_gateway)
+    with gateway_program(tmp_path, profile, *of_gateway).running() as gateway:
+        up = Stage(tmp_path, profile, gateway, "3000")
+        of_agent = (text.format(port=up.worker_port) for text in of_agent)
+        with up.agent(*of_agent).running() as agent:
+            gateway.wait_for(f"hello refused.*{reason}")
+            agent.wait_for(f"it says: .*{reason}")
+
+
+@pytest.mark.parametrize("status", (204, 401, 404, 503))
+def test_a_hello_that_is_refused_once_is_repeated(tmp_path, status):
+    with gateway_program(tmp_path, "ptth", "--fault-hello", f"{status}@1").running() as gateway:
+        up = Stage(tmp_path, "ptth", gateway, "3000")
+        with up.agent(*PROFILES["ptth"], "--reconnect-refused-min", "10ms").running():
+            gateway.wait_for(f"hello refused.*{status}")
+            gateway.wait_for("worker attached")
 
 
 def test_a_cut_connection_is_dialled_again(tmp_path):
@@ -197,6 +238,8 @@ def test_without_a_worker_the_answer_is_503(tmp_path):
     (("--direct-alpn", "hex:zz"), "--direct-alpn: \"hex:zz\" is not hex"),
     (("--client-certificates", "maybe"), "--client-certificates: \"maybe\" is not none"),
     ((), "--make-certificates DIRECTORY"),
+    (("--fault-hello", "200"), "--fault-hello: 200 is neither 204 nor 400 to 599"),
+    (("--worker-token-file", "/nowhere"), "--worker-token-file: /nowhere holds no token"),
     (("--unknown",), "--unknown"),
 ))
 def test_wrong_flags_are_told(flags, message):
@@ -208,5 +251,5 @@ def test_wrong_flags_are_told(flags, message):
 def test_help_names_every_fault():
     done = subprocess.run([GATEWAY, "--help"], capture_output=True, text=True, check=True)
     for fault in ("delay", "stall-window", "reset-after", "cut-after", "cut-after-sent",
-                  "stop-reading"):
+                  "stop-reading", "hello"):
         assert f"--fault-{fault} " in done.stdout
