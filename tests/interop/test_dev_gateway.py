@@ -193,6 +193,20 @@ def test_both_sides_say_what_is_wrong_with_a_hello(tmp_path, profile, of_gateway
             agent.wait_for(f"it says: .*{reason}")
 
 
+@pytest.mark.parametrize("token, answer", (("right", "worker attached"),
+                                           ("wrong", "bearer token that is not the right one")))
+def test_a_worker_shows_its_token(tmp_path, token, answer):
+    for name in ("right", "wrong"):
+        (tmp_path / name).write_text(f"token-{name}\n")
+        (tmp_path / name).chmod(0o600)
+    with gateway_program(tmp_path, "ptth", "--worker-token-file",
+                         tmp_path / "right").running() as gateway:
+        up = Stage(tmp_path, "ptth", gateway, "3000")
+        with up.agent(*PROFILES["ptth"], "--token-file", tmp_path / token).running() as agent:
+            gateway.wait_for(answer)
+        assert f"token-{token}" not in gateway.log() + agent.log()
+
+
 @pytest.mark.parametrize("status", (204, 401, 404, 503))
 def test_a_hello_that_is_refused_once_is_repeated(tmp_path, status):
     with gateway_program(tmp_path, "ptth", "--fault-hello", f"{status}@1").running() as gateway:
