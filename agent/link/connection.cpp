@@ -1,5 +1,7 @@
 #include "agent/link/connection.h"
 
+#include "agent/relay/http2_session.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -141,7 +143,7 @@ void Connection::on_reversed(ChannelProtocol channel) {
   }
   deadline_.start(parameters_.gateway.session.settings_timeout);
   const Link::Surroundings& around = parameters_.around;
-  Http2Session::Options options;
+  SessionOptions options;
   options.limits = parameters_.gateway.session;
   options.gateway = parameters_.gateway.name;
   options.link_id = parameters_.link_id;
@@ -149,7 +151,7 @@ void Connection::on_reversed(ChannelProtocol channel) {
   options.rules = parameters_.gateway.rules;
   options.drain_style = profile().drain_style();
   options.capacity_in_second_settings = profile().capacity_in_second_settings();
-  session_ = Http2Session::start(loop_, *stream_, around.origin, around.log, around.relay_metrics,
+  session_ = start_http2_session(loop_, *stream_, around.origin, around.log, around.relay_metrics,
                                  around.budget, std::move(options), *this);
   move_to(LinkState::kAttaching);
 }

@@ -5,7 +5,7 @@
 
 #include "agent/link/link.h"
 #include "agent/link/profile.h"
-#include "agent/relay/http2_session.h"
+#include "agent/relay/session.h"
 #include "common/dialer.h"
 #include "common/loop.h"
 #include "common/tls_stream.h"
@@ -27,7 +27,7 @@ struct Detour {
 class Connection final : private Dialer::Listener,
                          private TlsStream::HandshakeListener,
                          private Profile::Listener,
-                         private Http2Session::Listener {
+                         private Session::Listener {
  public:
   class Listener {
    public:
@@ -128,7 +128,7 @@ class Connection final : private Dialer::Listener,
   std::unique_ptr<Dialer> dialer_;
   std::unique_ptr<TlsStream> securing_;
   std::unique_ptr<ByteStream> stream_;
-  std::unique_ptr<Http2Session> session_;
+  std::unique_ptr<Session> session_;
   Timer deadline_;
 };
 

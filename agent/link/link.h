@@ -8,7 +8,7 @@
 #include "agent/link/link_state.h"
 #include "agent/link/profile.h"
 #include "agent/origin/origin.h"
-#include "agent/relay/http2_session.h"
+#include "agent/relay/session.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/metrics.h"
@@ -22,6 +22,9 @@
 #include <vector>
 
 namespace ptth {
+
+struct Budget;
+struct RelayMetrics;
 
 struct GatewayOptions {
   std::string name;  // In logs and metrics; default: host:port of the url.

@@ -6,7 +6,7 @@
 
 #include "agent/link/hello_request.h"
 #include "agent/link/hello_spec.h"
-#include "agent/relay/http2_session.h"
+#include "agent/relay/session.h"
 #include "common/byte_stream.h"
 #include "common/error.h"
 #include "common/http_uri.h"

@@ -1,14 +1,12 @@
 #include "agent/relay/exchange.h"
 
+#include "agent/relay/http2_error_code.h"
+
 #include <utility>
 
 namespace ptth {
 
 namespace {
-
-// RFC 9113 section 7.
-constexpr uint32_t kInternalErrorCode = 0x2;
-constexpr uint32_t kCancelCode = 0x8;
 
 // A gateway's user who goes away is nobody's trouble, nor is a request that the gateway sends
 // elsewhere because we leave.
@@ -155,7 +153,7 @@ void Exchange::answer(const Refusal& refusal, const Error& error) {
     // not worth sending: the answer can never become whole.
     const bool was_waiting = response_state_ == ResponseState::kWaiting;
     response_state_ = ResponseState::kReset;
-    around_.carrier.reset(*this, was_waiting ? refusal.reset_code : kInternalErrorCode);
+    around_.carrier.reset(*this, was_waiting ? refusal.reset_code : http2::kInternalError);
     return;
   }
   status_ = refusal.status;
@@ -207,7 +205,7 @@ void Exchange::stall() {
     return;
   }
   give_up(Verdict::kGatewayStalled, std::move(error.detail));
-  around_.carrier.reset(*this, kCancelCode);
+  around_.carrier.reset(*this, http2::kCancel);
 }
 
 void Exchange::give_up(Verdict verdict, std::string detail) {

@@ -4,7 +4,7 @@
 // session"): legitimate work earns tokens back, floods run dry. The session asks after each read
 // whether to warn the gateway off or to close.
 
-#include "agent/relay/http2_session.h"
+#include "agent/relay/session_limits.h"
 #include "common/token_bucket.h"
 
 #include <cstddef>

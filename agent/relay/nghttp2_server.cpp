@@ -93,15 +93,15 @@ struct Nghttp2Server::Callbacks {
 
   static int begin_frame(nghttp2_session* /*session*/, const nghttp2_frame_hd* head,
                          void* user_data) noexcept {
-    server(user_data).listener_.on_frame_begin({kind_of(head->type), head->length, head->stream_id,
-                                                (head->flags & NGHTTP2_FLAG_END_STREAM) != 0});
+    server(user_data).link_.on_frame_begin({kind_of(head->type), head->length, head->stream_id,
+                                            (head->flags & NGHTTP2_FLAG_END_STREAM) != 0});
     return 0;
   }
 
   static int begin_headers(nghttp2_session* /*session*/, const nghttp2_frame* frame,
                            void* user_data) noexcept {
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-      server(user_data).listener_.on_request_begin(frame->hd.stream_id);
+      server(user_data).streams_.on_request_begin(frame->hd.stream_id);
     }
     return 0;
   }
@@ -109,39 +109,39 @@ struct Nghttp2Server::Callbacks {
   static int header(nghttp2_session* /*session*/, const nghttp2_frame* frame, const uint8_t* name,
                     size_t name_size, const uint8_t* value, size_t value_size, uint8_t /*flags*/,
                     void* user_data) noexcept {
-    server(user_data).listener_.on_field(frame->hd.stream_id, as_text(name, name_size),
-                                         as_text(value, value_size));
+    server(user_data).streams_.on_field(frame->hd.stream_id, as_text(name, name_size),
+                                        as_text(value, value_size));
     return 0;
   }
 
   static int frame_received(nghttp2_session* /*session*/, const nghttp2_frame* frame,
                             void* user_data) noexcept {
-    Listener& listener = server(user_data).listener_;
+    Nghttp2Server& self = server(user_data);
     const bool ends_stream = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     const bool is_ack = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS:
-        listener.on_fields_end(frame->hd.stream_id,
-                               ends_stream ? Ending::kEndOfRequest : Ending::kBodyFollows);
+        self.streams_.on_fields_end(frame->hd.stream_id,
+                                    ends_stream ? Ending::kEndOfRequest : Ending::kBodyFollows);
         break;
       case NGHTTP2_DATA:
-        if (ends_stream) listener.on_request_end(frame->hd.stream_id);
+        if (ends_stream) self.streams_.on_request_end(frame->hd.stream_id);
         break;
       case NGHTTP2_SETTINGS:
         if (is_ack) {
-          listener.on_settings_ack();
+          self.link_.on_settings_ack();
         } else {
-          listener.on_settings();
+          self.link_.on_settings();
         }
         break;
       case NGHTTP2_PING:
-        if (is_ack) listener.on_ping_ack();
+        if (is_ack) self.link_.on_ping_ack();
         break;
       case NGHTTP2_GOAWAY:
-        listener.on_goaway();
+        self.link_.on_goaway();
         break;
       case NGHTTP2_RST_STREAM:
-        listener.on_reset_received();
+        self.link_.on_reset_received();
         break;
       default:
         break;
@@ -151,14 +151,14 @@ struct Nghttp2Server::Callbacks {
 
   static int data_chunk(nghttp2_session* /*session*/, uint8_t /*flags*/, int32_t stream_id,
                         const uint8_t* bytes, size_t size, void* user_data) noexcept {
-    server(user_data).listener_.on_data(stream_id, {bytes, size});
+    server(user_data).streams_.on_data(stream_id, {bytes, size});
     return 0;
   }
 
   static int invalid_frame(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/, int code,
                            void* user_data) noexcept {
     server(user_data).complaint_ = nghttp2_strerror(code);
-    server(user_data).listener_.on_invalid_frame();
+    server(user_data).link_.on_invalid_frame();
     return 0;
   }
 
@@ -170,13 +170,13 @@ struct Nghttp2Server::Callbacks {
 
   static int frame_sent(nghttp2_session* /*session*/, const nghttp2_frame* frame,
                         void* user_data) noexcept {
-    Listener& listener = server(user_data).listener_;
+    StreamListener& streams = server(user_data).streams_;
     const bool carries_response =
         frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (carries_response && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-      listener.on_response_sent(frame->hd.stream_id);
+      streams.on_response_sent(frame->hd.stream_id);
     } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
-      listener.on_stream_reset_sent(frame->hd.stream_id);
+      streams.on_stream_reset_sent(frame->hd.stream_id);
     }
     return 0;
   }
@@ -193,7 +193,7 @@ struct Nghttp2Server::Callbacks {
 
   static int stream_closed(nghttp2_session* /*session*/, int32_t stream_id, uint32_t code,
                            void* user_data) noexcept {
-    server(user_data).listener_.on_stream_closed(stream_id, code);
+    server(user_data).streams_.on_stream_closed(stream_id, code);
     return 0;
   }
 
@@ -201,7 +201,7 @@ struct Nghttp2Server::Callbacks {
                            size_t length, uint32_t* flags, nghttp2_data_source* /*source*/,
                            void* user_data) noexcept {
     ResponseEnd end;
-    const size_t available = server(user_data).listener_.response_available(stream_id, end);
+    const size_t available = server(user_data).streams_.response_available(stream_id, end);
     if (available == 0 && !end.is_complete) return NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     const size_t count = std::min({available, length, kDataBytesMax});
@@ -220,7 +220,7 @@ struct Nghttp2Server::Callbacks {
   static int send_data(nghttp2_session* /*session*/, nghttp2_frame* frame, const uint8_t* head,
                        size_t length, nghttp2_data_source* /*source*/, void* user_data) noexcept {
     const Written written =
-        server(user_data).listener_.write_data(frame->hd.stream_id, {head, kFrameHeadSize}, length);
+        server(user_data).streams_.write_data(frame->hd.stream_id, {head, kFrameHeadSize}, length);
     return written == Written::kYes ? 0 : NGHTTP2_ERR_WOULDBLOCK;
   }
 
@@ -245,8 +245,9 @@ std::unique_ptr<nghttp2_session_callbacks, CallbacksDeleter> Nghttp2Server::Call
   return callbacks;
 }
 
-Nghttp2Server::Nghttp2Server(Listener& listener, const Options& options)
-    : listener_(listener),
+Nghttp2Server::Nghttp2Server(LinkListener& link, StreamListener& streams, const Options& options)
+    : link_(link),
+      streams_(streams),
       max_concurrent_streams_(options.max_concurrent_streams),
       response_via_(options.response_via) {
   nghttp2_option* raw_option = nullptr;

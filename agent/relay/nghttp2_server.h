@@ -39,22 +39,32 @@ class Nghttp2Server {
   };
   enum class Written { kYes, kOutputIsFull };
 
-  // Called from receive() and next_frame() only. Events of a stream that is not a request of the
-  // gateway's are left out.
-  class Listener {
+  // Both are called from receive() and next_frame() only.
+
+  // What concerns the connection.
+  class LinkListener {
    public:
     virtual void on_frame_begin(const FrameHead& frame) = 0;
-    virtual void on_request_begin(int32_t stream_id) = 0;
-    virtual void on_field(int32_t stream_id, std::string_view name, std::string_view value) = 0;
-    virtual void on_fields_end(int32_t stream_id, Ending ending) = 0;
-    virtual void on_data(int32_t stream_id, Bytes bytes) = 0;
-    virtual void on_request_end(int32_t stream_id) = 0;
     virtual void on_settings() = 0;
     virtual void on_settings_ack() = 0;
     virtual void on_goaway() = 0;
     virtual void on_ping_ack() = 0;
     virtual void on_reset_received() = 0;
     virtual void on_invalid_frame() = 0;
+
+   protected:
+    ~LinkListener() = default;
+  };
+
+  // What concerns one stream. Events of a stream that is not a request of the gateway's are left
+  // out.
+  class StreamListener {
+   public:
+    virtual void on_request_begin(int32_t stream_id) = 0;
+    virtual void on_field(int32_t stream_id, std::string_view name, std::string_view value) = 0;
+    virtual void on_fields_end(int32_t stream_id, Ending ending) = 0;
+    virtual void on_data(int32_t stream_id, Bytes bytes) = 0;
+    virtual void on_request_end(int32_t stream_id) = 0;
     virtual void on_stream_reset_sent(int32_t stream_id) = 0;
     virtual void on_stream_closed(int32_t stream_id, uint32_t code) = 0;
     // How many body bytes can be sent now.
@@ -65,7 +75,7 @@ class Nghttp2Server {
     virtual void on_response_sent(int32_t stream_id) = 0;
 
    protected:
-    ~Listener() = default;
+    ~StreamListener() = default;
   };
 
   struct Options {
@@ -78,7 +88,7 @@ class Nghttp2Server {
   };
 
   // Queues SETTINGS. The gateway's client magic is not expected: the profile has dealt with it.
-  Nghttp2Server(Listener& listener, const Options& options);
+  Nghttp2Server(LinkListener& link, StreamListener& streams, const Options& options);
   Nghttp2Server(const Nghttp2Server&) = delete;
   Nghttp2Server& operator=(const Nghttp2Server&) = delete;
   Nghttp2Server(Nghttp2Server&&) = delete;
@@ -119,7 +129,8 @@ class Nghttp2Server {
 
   void patch_settings(Bytes frame);
 
-  Listener& listener_;
+  LinkListener& link_;
+  StreamListener& streams_;
   uint32_t max_concurrent_streams_;
   std::string response_via_;
   std::string complaint_;

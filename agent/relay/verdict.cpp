@@ -1,33 +1,30 @@
 #include "agent/relay/verdict.h"
 
+#include "agent/relay/http2_error_code.h"
+
 namespace ptth {
 
 namespace {
 
-// RFC 9113 section 7.
-constexpr uint32_t kInternalError = 0x2;
-constexpr uint32_t kRefusedStream = 0x7;
-constexpr uint32_t kCancel = 0x8;
-
 Refusal origin_refusal(const Error& error) {
   switch (error.kind) {
     case ErrorKind::kResolve:
-      return {Verdict::kOriginUnreachable, 502, kInternalError, "dns_error",
+      return {Verdict::kOriginUnreachable, 502, http2::kInternalError, "dns_error",
               "The origin's name cannot be resolved."};
     case ErrorKind::kUnreachable:
-      return {Verdict::kOriginUnreachable, 502, kInternalError, "connection_refused",
+      return {Verdict::kOriginUnreachable, 502, http2::kInternalError, "connection_refused",
               "The origin does not accept connections."};
     case ErrorKind::kTimeout:
-      return {Verdict::kOriginTimeout, 504, kInternalError, "connection_read_timeout",
+      return {Verdict::kOriginTimeout, 504, http2::kInternalError, "connection_read_timeout",
               "The origin did not answer in time."};
     case ErrorKind::kClosed:
-      return {Verdict::kOriginClosed, 502, kInternalError, "connection_terminated",
+      return {Verdict::kOriginClosed, 502, http2::kInternalError, "connection_terminated",
               "The origin closed the connection before its answer was complete."};
     case ErrorKind::kTooLarge:
-      return {Verdict::kOriginProtocol, 502, kInternalError, "http_response_header_section_size",
-              "The origin's answer is over a limit."};
+      return {Verdict::kOriginProtocol, 502, http2::kInternalError,
+              "http_response_header_section_size", "The origin's answer is over a limit."};
     default:
-      return {Verdict::kOriginProtocol, 502, kInternalError, "http_protocol_error",
+      return {Verdict::kOriginProtocol, 502, http2::kInternalError, "http_protocol_error",
               "The origin's answer is not valid HTTP."};
   }
 }
@@ -78,35 +75,36 @@ Refusal refusal_for(const Error& error) {
   // Nothing has reached the origin: the gateway may send the request elsewhere (RFC 9113
   // section 8.7).
   if (error.kind == ErrorKind::kOverload) {
-    return {Verdict::kOverload, error.retryable ? 0 : 503, kRefusedStream,
+    return {Verdict::kOverload, error.retryable ? 0 : 503, http2::kRefusedStream,
             "proxy_internal_response", "The worker is at its limit."};
   }
   if (error.kind == ErrorKind::kDraining) {
-    return {Verdict::kDraining, error.retryable ? 0 : 503, kRefusedStream,
+    return {Verdict::kDraining, error.retryable ? 0 : 503, http2::kRefusedStream,
             "proxy_internal_response", "The worker is leaving."};
   }
   if (error.side == Side::kOrigin) return origin_refusal(error);
   switch (error.kind) {
     case ErrorKind::kBadRequest:
-      return {Verdict::kBadRequest, 400, kCancel, "http_request_error",
+      return {Verdict::kBadRequest, 400, http2::kCancel, "http_request_error",
               "The request is not valid."};
     case ErrorKind::kNotAllowed:
-      return {Verdict::kBadRequest, 501, kCancel, "http_request_denied",
+      return {Verdict::kBadRequest, 501, http2::kCancel, "http_request_denied",
               "This worker does not relay that method."};
     case ErrorKind::kTooLarge:
-      return {Verdict::kRequestTooLarge, 431, kCancel, "http_request_error",
+      return {Verdict::kRequestTooLarge, 431, http2::kCancel, "http_request_error",
               "The request's fields are over a limit."};
     case ErrorKind::kMisdirected:
-      return {Verdict::kMisdirected, 421, kCancel, "http_request_denied",
+      return {Verdict::kMisdirected, 421, http2::kCancel, "http_request_denied",
               "This worker does not serve that authority."};
     case ErrorKind::kLoop:
-      return {Verdict::kLoop, 508, kCancel, "proxy_loop_detected",
+      return {Verdict::kLoop, 508, http2::kCancel, "proxy_loop_detected",
               "The request has passed this worker before."};
     case ErrorKind::kTimeout:
-      return {Verdict::kGatewayStalled, 408, kCancel, "http_request_error",
+      return {Verdict::kGatewayStalled, 408, http2::kCancel, "http_request_error",
               "The request did not make progress."};
     default:
-      return {Verdict::kInternal, 500, kInternalError, "proxy_internal_error", "Internal error."};
+      return {Verdict::kInternal, 500, http2::kInternalError, "proxy_internal_error",
+              "Internal error."};
   }
 }
 

@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t step = (behaviour & 0x0f) == 0 ? input.size() : size_t{behaviour & 0x0fU};
   size_t budget_after = 0;
   {
-    ptth::Http2Session::Options options;
+    ptth::SessionOptions options;
     options.capacity = 4;
     ScriptedGateway gateway(options);
     if ((behaviour & 0x40) != 0) gateway.attach();

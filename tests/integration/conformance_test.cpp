@@ -31,10 +31,11 @@ using ptth::BodyKind;
 using ptth::Bytes;
 using ptth::ByteStream;
 using ptth::Error;
-using ptth::Http2Session;
 using ptth::Loop;
 using ptth::Profile;
 using ptth::request_fields;
+using ptth::Session;
+using ptth::SessionOptions;
 using ptth::TestFrame;
 
 const std::string kMagic = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -180,7 +181,7 @@ Ends make_ends(Loop& loop, Transport transport, const std::string& directory) {
 }
 
 // A worker's end that has reversed the connection, and the gateway's end of it.
-class Stage final : private Profile::Listener, private Http2Session::Listener {
+class Stage final : private Profile::Listener, private Session::Listener {
  public:
   Stage(const Profile& profile, Transport transport) {
     Ends ends = make_ends(loop, transport, directory_.path());
@@ -221,13 +222,13 @@ class Stage final : private Profile::Listener, private Http2Session::Listener {
   Loop loop;
   ptth::ScriptedOrigin origin;
   std::unique_ptr<GatewayEnd> gateway;
-  std::unique_ptr<Http2Session> session;
+  std::unique_ptr<Session> session;
   bool attached = false;
   bool ended = false;
 
  private:
   void on_reversed(ptth::ChannelProtocol /*channel*/) override {
-    session = Http2Session::start(loop, *reversed_, origin, log_, relay_metrics_, budget_, options_,
+    session = start_http2_session(loop, *reversed_, origin, log_, relay_metrics_, budget_, options_,
                                   *this);
   }
 
@@ -244,7 +245,7 @@ class Stage final : private Profile::Listener, private Http2Session::Listener {
   ptth::RelayMetrics relay_metrics_{metrics_, "gw"};
   ptth::Log log_{{ptth::LogLevel::kOff, ptth::LogFormat::kJson, 2}};
   ptth::Budget budget_;
-  Http2Session::Options options_;
+  SessionOptions options_;
   std::unique_ptr<ByteStream> reversed_;
 };
 

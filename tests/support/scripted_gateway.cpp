@@ -12,16 +12,16 @@ HeaderFields request_fields(const std::string& method, const std::string& path,
   return fields;
 }
 
-ScriptedGateway::ScriptedGateway(Http2Session::Options options)
+ScriptedGateway::ScriptedGateway(SessionOptions options)
     : own_loop(std::make_unique<Loop>(ClockMode::kManual)), loop(*own_loop) {
-  session_ = Http2Session::start(loop, stream, scripted_origin, log, relay_metrics, budget,
+  session_ = start_http2_session(loop, stream, scripted_origin, log, relay_metrics, budget,
                                  std::move(options), *this);
   loop.turn();
 }
 
-ScriptedGateway::ScriptedGateway(Http2Session::Options options, Loop& shared_loop, Origin& origin)
+ScriptedGateway::ScriptedGateway(SessionOptions options, Loop& shared_loop, Origin& origin)
     : loop(shared_loop) {
-  session_ = Http2Session::start(loop, stream, origin, log, relay_metrics, budget,
+  session_ = start_http2_session(loop, stream, origin, log, relay_metrics, budget,
                                  std::move(options), *this);
   loop.turn();
 }

@@ -19,11 +19,11 @@
 
 namespace ptth {
 
-class ScriptedGateway final : private Http2Session::Listener {
+class ScriptedGateway final : private Session::Listener {
  public:
-  explicit ScriptedGateway(Http2Session::Options options = {});
+  explicit ScriptedGateway(SessionOptions options = {});
   // With another origin than the scripted one.
-  ScriptedGateway(Http2Session::Options options, Loop& shared_loop, Origin& origin);
+  ScriptedGateway(SessionOptions options, Loop& shared_loop, Origin& origin);
   ~ScriptedGateway();
   ScriptedGateway(const ScriptedGateway&) = delete;
   ScriptedGateway& operator=(const ScriptedGateway&) = delete;
@@ -52,7 +52,7 @@ class ScriptedGateway final : private Http2Session::Listener {
   [[nodiscard]] std::optional<uint32_t> reset_code(int32_t stream_id);
   [[nodiscard]] std::optional<uint32_t> goaway_code();
 
-  Http2Session& session() { return *session_; }
+  Session& session() { return *session_; }
 
   ScriptedOrigin::Seen& call(size_t index) { return *scripted_origin.calls.at(index); }
 
@@ -79,7 +79,7 @@ class ScriptedGateway final : private Http2Session::Listener {
 
   FrameReader reader_;
   std::vector<TestFrame> frames_;
-  std::unique_ptr<Http2Session> session_;
+  std::unique_ptr<Session> session_;
 };
 
 // ":method", ":scheme", ":authority", ":path" and more.

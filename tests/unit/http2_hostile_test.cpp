@@ -8,9 +8,9 @@
 #include <doctest/doctest.h>
 
 using ptth::HeaderFields;
-using ptth::Http2Session;
 using ptth::request_fields;
 using ptth::ScriptedGateway;
+using ptth::SessionOptions;
 
 namespace {
 
@@ -29,7 +29,7 @@ int rounds_until_ended(ScriptedGateway& gateway, int rounds_max, Round round) {
 }
 
 std::string status_of(const HeaderFields& fields, uint8_t flags = ptth::kFlagEndStream,
-                      Http2Session::Options options = {}) {
+                      SessionOptions options = {}) {
   ScriptedGateway gateway(std::move(options));
   gateway.attach();
   gateway.request(1, fields, flags);
@@ -160,14 +160,14 @@ TEST_CASE("too many fields, or too many bytes of them, are answered with 431") {
     many.emplace_back("x-" + std::to_string(number), "y");
   CHECK(status_of(request_fields("GET", "/", many)) == "431");
 
-  Http2Session::Options options;
+  SessionOptions options;
   options.limits.header_list_bytes = 4096;
   CHECK(status_of(request_fields("GET", "/", {{"x-big", std::string(5000, 'x')}}),
                   ptth::kFlagEndStream, options) == "431");
 }
 
 TEST_CASE("trailers over the limit are answered with 431 and end the origin's work") {
-  Http2Session::Options options;
+  SessionOptions options;
   options.limits.header_list_bytes = 4096;
   ScriptedGateway gateway(options);
   gateway.attach();
@@ -187,7 +187,7 @@ TEST_CASE("a stream id lower than one that was seen is a connection error") {
 }
 
 TEST_CASE("trailers that crossed our own reset are no fault of the gateway") {
-  Http2Session::Options options;
+  SessionOptions options;
   options.capacity = 1;
   ScriptedGateway gateway(options);
   gateway.attach();
@@ -304,7 +304,7 @@ TEST_CASE("trailers that do not end the request, or carry pseudo fields, are mal
 }
 
 TEST_CASE("a request that has passed this worker before is a loop") {
-  Http2Session::Options options;
+  SessionOptions options;
   options.rules.worker_id = "ptth-agent-1";
   const auto status = [&](const char* name, const char* value) {
     return status_of(request_fields("GET", "/", {{name, value}}), ptth::kFlagEndStream, options);
@@ -331,7 +331,7 @@ TEST_CASE("forwarding fields are trusted, replaced or stripped as the gateway's 
   const HeaderFields fields =
       request_fields("GET", "/", {{"forwarded", "for=1.2.3.4"}, {"x-forwarded-for", "1.2.3.4"}});
   const auto relayed = [&](ptth::ForwardedPolicy policy) {
-    Http2Session::Options options;
+    SessionOptions options;
     options.rules.forwarded = policy;
     ScriptedGateway gateway(options);
     gateway.attach();

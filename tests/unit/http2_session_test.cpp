@@ -10,10 +10,10 @@ using ptth::BodyKind;
 using ptth::DrainStyle;
 using ptth::ErrorKind;
 using ptth::FieldList;
-using ptth::Http2Session;
 using ptth::Milliseconds;
 using ptth::request_fields;
 using ptth::ScriptedGateway;
+using ptth::SessionOptions;
 using ptth::Side;
 
 namespace {
@@ -29,8 +29,8 @@ FieldList fields(std::initializer_list<ptth::Field> list) {
   return out;
 }
 
-Http2Session::Options capacity(uint32_t streams) {
-  Http2Session::Options options;
+SessionOptions capacity(uint32_t streams) {
+  SessionOptions options;
   options.capacity = streams;
   return options;
 }
@@ -70,7 +70,7 @@ TEST_CASE("the capacity is in the first SETTINGS, or in a second one where the p
   first.attach();
   CHECK(streams_announced(first) == std::vector<uint32_t>{7});
 
-  Http2Session::Options options = capacity(7);
+  SessionOptions options = capacity(7);
   options.capacity_in_second_settings = true;
   ScriptedGateway second(options);
   second.attach();
@@ -199,7 +199,7 @@ TEST_CASE("an overload that is safe to retry is a refused stream, not an answer"
 }
 
 TEST_CASE("the origin is paused above the response mark and resumed when the gateway takes it") {
-  Http2Session::Options options;
+  SessionOptions options;
   options.limits.response_buffer_bytes = 100'000;
   ScriptedGateway gateway(options);
   gateway.attach();
@@ -217,7 +217,7 @@ TEST_CASE("the origin is paused above the response mark and resumed when the gat
 
 TEST_CASE(
     "credit of a stream returns only when the origin took the bytes, that of the link at once") {
-  Http2Session::Options options;
+  SessionOptions options;
   options.limits.stream_window_bytes = 65'535;
   options.limits.link_window_bytes = 200'000;
   ScriptedGateway gateway(options);
@@ -237,7 +237,7 @@ TEST_CASE(
 }
 
 TEST_CASE("the window of an upload grows while the origin keeps pace, up to its maximum") {
-  Http2Session::Options options;
+  SessionOptions options;
   options.limits.stream_window_bytes = 65'535;
   options.limits.stream_window_bytes_max = 131'070;
   ScriptedGateway gateway(options);
@@ -291,8 +291,8 @@ TEST_CASE("a PING is sent after silence and the session ends when it is not answ
 
 namespace {
 
-Http2Session::Options quiet_drain_options() {
-  Http2Session::Options options;
+SessionOptions quiet_drain_options() {
+  SessionOptions options;
   options.drain_style = DrainStyle::kHoldAndClose;
   return options;
 }
@@ -363,7 +363,7 @@ TEST_CASE("a quiet drain serves all that came, and lets the gateway fill the lin
 TEST_CASE("an idle session leaves quietly after some round trips, or when none comes back") {
   for (const bool gateway_answers : {true, false}) {
     CAPTURE(gateway_answers);
-    const Http2Session::Options options = quiet_drain_options();
+    const SessionOptions options = quiet_drain_options();
     ScriptedGateway gateway(options);
     gateway.attach();
     gateway.session().drain();
@@ -400,7 +400,7 @@ TEST_CASE("a gateway that gives up a request while it drains has room for one mo
 }
 
 TEST_CASE("a request that waited for long enough is served whole, body and all") {
-  const Http2Session::Options options = quiet_drain_options();
+  const SessionOptions options = quiet_drain_options();
   ScriptedGateway gateway(options);
   gateway.attach();
   gateway.get(1);
@@ -415,7 +415,7 @@ TEST_CASE("a request that waited for long enough is served whole, body and all")
 }
 
 TEST_CASE("a session that announces its drain still serves what was on its way") {
-  Http2Session::Options options;
+  SessionOptions options;
   options.drain_style = DrainStyle::kAnnounce;
   ScriptedGateway gateway(options);
   gateway.attach();

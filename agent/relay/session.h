@@ -1,0 +1,72 @@
+#pragma once
+
+// Session: the HTTP server that runs on a reversed connection. Each request becomes an Exchange
+// that calls an Origin. There is one per version of HTTP; each has a factory in a header of its
+// own.
+
+#include "agent/relay/request_reader.h"
+#include "agent/relay/session_limits.h"
+#include "common/error.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace ptth {
+
+// How a gateway learns that we leave.
+enum class DrainStyle {
+  kAnnounce,  // GOAWAY(2^31-1), a round trip, then GOAWAY(last id) and the end (RFC 9113
+              // section 6.8).
+  // HAProxy answers 503 to the first request that it wants to send on a link that has announced its
+  // end, and sends a refused one to the same link again until its retries are used up (haproxy.md).
+  // So nothing is said at first: new requests wait, unseen by the origin, until those in flight
+  // have ended; then they are refused, and GOAWAY and the end of the connection follow in the same
+  // write. HAProxy takes the link out of its pool with that, and sends them elsewhere.
+  kHoldAndClose,
+};
+
+struct SessionOptions {
+  SessionLimits limits;
+  std::string gateway;  // Its name in logs and metrics; outlives the session by being copied.
+  uint64_t link_id = 0;
+  uint32_t capacity = 100;  // MAX_CONCURRENT_STREAMS.
+  RequestRules rules;
+  DrainStyle drain_style = DrainStyle::kAnnounce;
+  // HAProxy ignores the limit in the first SETTINGS (haproxy.md): send it in a second one, right
+  // after attaching.
+  bool capacity_in_second_settings = false;
+};
+
+class Session {
+ public:
+  class Listener {
+   public:
+    // The gateway has taken the connection into use: with HTTP/2, its SETTINGS and its
+    // acknowledgement of ours have come.
+    virtual void on_session_attached() = 0;
+    // The gateway sends no new requests here (its GOAWAY); those in flight go on.
+    virtual void on_session_leaving() = 0;
+    // Terminal: no exchange is left and the stream is of no more use. kind kClosed with retryable:
+    // a bare EOF or a GOAWAY, nothing wrong. Retire the session, then the stream.
+    virtual void on_session_ended(const Error& error) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  Session(Session&&) = delete;
+  Session& operator=(Session&&) = delete;
+  virtual ~Session() = default;
+
+  // Leaves as DrainStyle says, without losing what is in flight; then on_session_ended.
+  virtual void drain() = 0;
+  // Ends every exchange now, so that the gateway sees it, and then on_session_ended.
+  virtual void abort() = 0;
+  [[nodiscard]] virtual size_t exchanges_in_flight() const = 0;
+};
+
+}  // namespace ptth
