@@ -32,8 +32,11 @@ constexpr std::array<Choice<ForwardedPolicy>, 3> kForwardedPolicies{
     {{"trust", ForwardedPolicy::kTrust},
      {"replace", ForwardedPolicy::kReplace},
      {"strip", ForwardedPolicy::kStrip}}};
-constexpr std::array<Choice<std::string_view>, 4> kProfiles{
-    {{"haproxy", "haproxy"}, {"direct", "direct"}, {"ptth", "ptth"}, {"reverse", "reverse"}}};
+constexpr std::array<Choice<std::string_view>, 5> kProfiles{{{"haproxy", "haproxy"},
+                                                             {"direct", "direct"},
+                                                             {"potato", "potato"},
+                                                             {"ptth", "ptth"},
+                                                             {"reverse", "reverse"}}};
 
 template <class Choices>
 std::string choice_names(const Choices& choices) {

@@ -10,6 +10,35 @@ namespace ptth {
 
 namespace {
 
+Error wrong(std::string detail) {
+  return {ErrorKind::kConfiguration, Side::kLocal, std::move(detail), false};
+}
+
+// That of potato and h2-reverse is TLS itself.
+bool has_request(std::string_view profile) {
+  return profile == "ptth" || profile == "reverse";
+}
+
+bool needs_tls(std::string_view profile) {
+  return profile == "potato";
+}
+
+Result<void> check_setting(const GatewayOptions& gateway, const HelloCredentials& credentials) {
+  const std::string the_profile = "the profile " + gateway.profile;
+  if (!has_request(gateway.profile) && credentials) {
+    return wrong(the_profile +
+                 " has no hello that could carry a token, a password or a header: use a client "
+                 "certificate (--cert-file), or drop them");
+  }
+  if (needs_tls(gateway.profile) && !gateway.tls) {
+    return wrong(the_profile + " is agreed in the TLS handshake: dial https://");
+  }
+  if (!gateway.alpn.empty() && !gateway.revisions.empty()) {
+    return wrong("--revision and --alpn both choose the ALPN ids: keep one");
+  }
+  return {};
+}
+
 Result<HelloSpec> hello_of(const GatewayOptions& gateway, const HelloDefaults& defaults,
                            const ServedAuthorities& served) {
   const HelloPlace place{gateway.host, gateway.port, gateway.tls ? Scheme::kHttps : Scheme::kHttp,
@@ -30,20 +59,15 @@ Result<std::unique_ptr<Profile>> make_profile(const GatewayOptions& gateway,
     if (!hello) return hello.error();
     return make(std::move(hello).value(), std::move(credentials).value());
   };
-  const bool has_hello = gateway.profile != "haproxy" && gateway.profile != "direct";
-  if (!has_hello && credentials.value()) {
-    return Error{ErrorKind::kConfiguration, Side::kLocal,
-                 "the profile " + gateway.profile +
-                     " has no hello that could carry a token, a password or a header: use a client "
-                     "certificate (--cert-file), or drop them",
-                 false};
+  if (const auto checked = check_setting(gateway, credentials.value()); !checked) {
+    return checked.error();
   }
   if (gateway.profile == "haproxy") return make_haproxy_profile();
   if (gateway.profile == "direct") return make_direct_profile();
+  if (gateway.profile == "potato") return make_potato_profile(gateway.revisions);
   if (gateway.profile == "ptth") return with_hello(ptth_hello(), make_ptth_profile);
   if (gateway.profile == "reverse") return with_hello(reverse_hello(), make_reverse_profile);
-  return Error{ErrorKind::kConfiguration, Side::kLocal, "no such profile: " + gateway.profile,
-               false};
+  return wrong("no such profile: " + gateway.profile);
 }
 
 }  // namespace ptth

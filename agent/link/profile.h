@@ -84,9 +84,13 @@ class Profile {
 // The worker sends the client magic and SETTINGS at once; the gateway sends no magic (protocols.md
 // section 1).
 [[nodiscard]] std::unique_ptr<Profile> make_haproxy_profile();
-// Roles are swapped right after TLS; the gateway sends the magic, and we are silent until then
-// (protocols.md sections 0 and 5).
+// Roles are swapped by arrangement; the gateway sends the magic, and we are silent until then
+// (protocols.md section 0).
 [[nodiscard]] std::unique_ptr<Profile> make_direct_profile();
+// The same by ALPN (protocols.md section 5), with the ids of these revisions of the draft, the best
+// first; empty: all, the newest first. kConfiguration: one of them is not known.
+[[nodiscard]] Result<std::unique_ptr<Profile>> make_potato_profile(
+    const std::vector<std::string>& revisions);
 
 // An HTTP/1.1 request asks for the upgrade (protocols.md sections 2 and 3). The defaults are what
 // the draft says; credentials may be empty.

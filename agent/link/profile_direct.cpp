@@ -1,9 +1,7 @@
-// Roles are swapped right after TLS (protocols.md sections 0 and 5): we are silent until the
-// gateway, as the HTTP/2 client, has sent its magic. nghttp2 is told to expect none, so that one
-// kind of session serves both dialects; we verify it here.
+// Roles are swapped at once, by arrangement: no hello, whatever the ALPN id, and the gateway sends
+// the magic (protocols.md section 0).
 
-#include "agent/link/hello_stream.h"
-#include "agent/link/magic_check.h"
+#include "agent/link/magic_stream.h"
 #include "agent/link/profile.h"
 
 #include <string>
@@ -13,33 +11,11 @@ namespace ptth {
 
 namespace {
 
-class DirectStream final : public HelloStream {
- public:
-  DirectStream(Loop& loop, std::unique_ptr<ByteStream> connected, Profile::Listener& listener)
-      : HelloStream(loop, std::move(connected), listener) {}
-
- private:
-  void on_hello_bytes(Bytes bytes) override {
-    switch (magic_.take(bytes)) {
-      case MagicCheck::Status::kNeedMore:
-        return;
-      case MagicCheck::Status::kWrong:
-        not_reversed(magic_.error(bytes));
-        return;
-      case MagicCheck::Status::kDone:
-        reversed(ChannelProtocol::kHttp2, bytes);
-        return;
-    }
-  }
-
-  MagicCheck magic_;
-};
-
 class DirectProfile final : public Profile {
  public:
   [[nodiscard]] std::string_view name() const override { return "direct"; }
 
-  // Each revision of the draft has another id for HTTP/2; all mean the same to us.
+  // Those of draft-thomson-ptth-potato, which means the same.
   [[nodiscard]] std::vector<std::string> default_alpn() const override {
     return {"\xd5\x87\xc9\xa5", "ph2", "rh2"};
   }
@@ -51,7 +27,7 @@ class DirectProfile final : public Profile {
   [[nodiscard]] std::unique_ptr<ByteStream> reverse(Loop& loop,
                                                     std::unique_ptr<ByteStream> connected,
                                                     Listener& listener) const override {
-    return std::make_unique<DirectStream>(loop, std::move(connected), listener);
+    return make_magic_stream(loop, std::move(connected), listener);
   }
 };
 

@@ -66,7 +66,7 @@ Result<void> DevGateway::open_workers(const WorkerEntrance& workers) {
   options.parameters.alpn = workers.alpn;
   options.parameters.peer = Side::kOrigin;
   const WorkerProfile profile = workers.profile;
-  const bool has_hello = profile == WorkerProfile::kPtth || profile == WorkerProfile::kReverse;
+  const bool has_hello = asks_by_request(profile);
   // A hello is HTTP/1.1, which needs no ALPN.
   options.parameters.require_alpn = !has_hello;
   return open_entrance(std::move(options), [this, profile, has_hello](Entrance::Arrival arrival) {

@@ -143,10 +143,12 @@ struct Flags {
   Settings settings;
   std::vector<std::string> haproxy;
   std::vector<std::string> direct;
+  std::vector<std::string> potato;
   std::vector<std::string> ptth;
   std::vector<std::string> reverse;
   std::vector<std::string> haproxy_alpn{"h2"};
   std::vector<std::string> direct_alpn{"ph2", "rh2", "\xd5\x87\xc9\xa5"};
+  std::vector<std::string> potato_alpn{"\xd5\x87\xc9\xa5"};
   std::string token_file;
   bool cleartext_workers = false;
 };
@@ -161,6 +163,7 @@ void add_entrances(CLI::App& app, Flags& flags) {
           "Workers with the profile haproxy: the worker sends the HTTP/2 client magic. Default "
           "127.0.0.1:8443 when there is no other address for workers");
   address("--direct", flags.direct, "Workers with the profile direct: the gateway sends it");
+  address("--potato", flags.potato, "Workers with the profile potato: the same, agreed by ALPN");
   address("--ptth", flags.ptth,
           "Workers with the profile ptth: they ask for an upgrade at "
           "/.well-known/ptth/ORIGINS/");
@@ -203,6 +206,8 @@ void add_tls(CLI::App& app, Flags& flags) {
                  "ALPN ids for --haproxy, as text or hex:d587c9a5; default h2");
   group.add_list("--direct-alpn", "ID,...", flags.direct_alpn, parse_alpn_id,
                  "ALPN ids for --direct; default ph2,rh2,hex:d587c9a5");
+  group.add_list("--potato-alpn", "ID,...", flags.potato_alpn, parse_alpn_id,
+                 "ALPN ids for --potato; default hex:d587c9a5, its newest revision");
   group.add_switch("--cleartext-workers", flags.cleartext_workers, "No TLS towards workers");
 }
 
@@ -274,21 +279,26 @@ Secret read_token(const std::string& path) {
   return Secret(std::move(token));
 }
 
+void add_workers(Flags& flags) {
+  auto& workers = flags.settings.gateway.workers;
+  const auto add = [&workers](WorkerProfile profile, const std::vector<std::string>& addresses,
+                              const std::vector<std::string>& alpn) {
+    for (const std::string& address : addresses)
+      workers.push_back({profile, address, alpn});
+  };
+  add(WorkerProfile::kHaproxy, flags.haproxy, flags.haproxy_alpn);
+  add(WorkerProfile::kDirect, flags.direct, flags.direct_alpn);
+  add(WorkerProfile::kPotato, flags.potato, flags.potato_alpn);
+  add(WorkerProfile::kPtth, flags.ptth, {"http/1.1"});
+  add(WorkerProfile::kReverse, flags.reverse, {"http/1.1"});
+  if (workers.empty()) add(WorkerProfile::kHaproxy, {"127.0.0.1:8443"}, flags.haproxy_alpn);
+}
+
 Settings finish(Flags flags) {
   DevGateway::Options& gateway = flags.settings.gateway;
-  const bool has_workers = !flags.haproxy.empty() || !flags.direct.empty() || !flags.ptth.empty() ||
-                           !flags.reverse.empty();
-  if (!has_workers) flags.haproxy = {"127.0.0.1:8443"};
+  add_workers(flags);
   if (!flags.token_file.empty()) gateway.hello.token = read_token(flags.token_file);
   if (gateway.users.empty() && gateway.users_tls.empty()) gateway.users = {"127.0.0.1:8080"};
-  for (const std::string& address : flags.haproxy)
-    gateway.workers.push_back({WorkerProfile::kHaproxy, address, flags.haproxy_alpn});
-  for (const std::string& address : flags.direct)
-    gateway.workers.push_back({WorkerProfile::kDirect, address, flags.direct_alpn});
-  for (const std::string& address : flags.ptth)
-    gateway.workers.push_back({WorkerProfile::kPtth, address, {"http/1.1"}});
-  for (const std::string& address : flags.reverse)
-    gateway.workers.push_back({WorkerProfile::kReverse, address, {"http/1.1"}});
   if (flags.cleartext_workers) gateway.worker_tls = DevGateway::WorkerTls::kOff;
   const std::string& directory = flags.settings.make_certificates;
   const bool needs_certificate = !flags.cleartext_workers || !gateway.users_tls.empty();

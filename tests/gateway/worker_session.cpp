@@ -20,7 +20,8 @@ namespace {
 
 // States:  kMagic -> kAttaching -> kAttached -> kClosing -> kEnded
 //             \____________\____________\___________________^
-// kMagic: only for kHaproxy. kClosing: nothing more to say, waiting for the worker's last byte.
+// kMagic: only when the worker sends it. kClosing: nothing more to say, waiting for the worker's
+// last byte.
 enum class State { kMagic, kAttaching, kAttached, kClosing, kEnded };
 
 class Http2WorkerSession final : public WorkerSession,
@@ -118,11 +119,11 @@ Http2WorkerSession::Http2WorkerSession(Loop& loop, std::unique_ptr<ByteStream> s
       }) {
   stream_->set_listener(this);
   attach_timer_.start(options_.attach_timeout);
-  if (options_.profile != WorkerProfile::kHaproxy) {
+  if (worker_sends_magic(options_.profile)) {
+    magic_to_swallow_ = kClientMagicText.size();
+  } else {
     state_ = State::kAttaching;
     send_settings();
-  } else {
-    magic_to_swallow_ = kClientMagicText.size();
   }
 }
 
@@ -480,20 +481,6 @@ ssize_t Http2WorkerSession::read_body(int32_t stream_id, std::span<uint8_t> into
 }
 
 }  // namespace
-
-std::string_view to_string(WorkerProfile profile) {
-  switch (profile) {
-    case WorkerProfile::kHaproxy:
-      return "haproxy";
-    case WorkerProfile::kDirect:
-      return "direct";
-    case WorkerProfile::kPtth:
-      return "ptth";
-    case WorkerProfile::kReverse:
-      return "reverse";
-  }
-  return "unknown";
-}
 
 std::unique_ptr<WorkerSession> WorkerSession::start(Loop& loop, std::unique_ptr<ByteStream> stream,
                                                     Options options, Listener& listener) {

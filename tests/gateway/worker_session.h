@@ -8,6 +8,7 @@
 #include "common/byte_stream.h"
 #include "common/loop.h"
 #include "tests/gateway/faults.h"
+#include "tests/gateway/worker_profile.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -15,11 +16,6 @@
 #include <string>
 
 namespace ptth::dev {
-
-// Which side sends the 24-byte client magic: with kHaproxy the worker, with the others the gateway;
-// with kPtth and kReverse behind the answer to a hello (WorkerHello).
-enum class WorkerProfile { kHaproxy, kDirect, kPtth, kReverse };
-[[nodiscard]] std::string_view to_string(WorkerProfile profile);
 
 class WorkerSession {
  public:

@@ -7,6 +7,7 @@
 #include "agent/relay/relay_metrics.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "tests/support/hello_transcript.h"
 #include "tests/support/http2_frames.h"
 #include "tests/support/pipe_stream.h"
 #include "tests/support/run_until.h"
@@ -39,13 +40,21 @@ using ptth::SessionOptions;
 using ptth::TestFrame;
 
 const std::string kMagic = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const std::string kRequestEnd = "\r\n\r\n";
+
+// How a profile begins, seen from the gateway.
+struct Opening {
+  std::string worker_sends;   // Exactly this; kRequestEnd: any request.
+  std::string gateway_sends;  // Behind that.
+};
 
 // The gateway's end of a reversed connection, frame by frame.
 class GatewayEnd final : private ByteStream::Listener {
  public:
-  GatewayEnd(std::unique_ptr<ByteStream> stream, std::string magic_expected)
-      : magic_expected_(std::move(magic_expected)), stream_(std::move(stream)) {
+  GatewayEnd(std::unique_ptr<ByteStream> stream, Opening opening)
+      : opening_(std::move(opening)), stream_(std::move(stream)) {
     stream_->set_listener(this);
+    if (opening_.worker_sends.empty()) open();
   }
 
   ~GatewayEnd() { stream_->set_listener(nullptr); }
@@ -101,11 +110,19 @@ class GatewayEnd final : private ByteStream::Listener {
     return found == texts.end() ? std::string() : found->second;
   }
 
+  void open() {
+    is_open_ = true;
+    write({opening_.gateway_sends.begin(), opening_.gateway_sends.end()});
+    frame(ptth::kFrameSettings, 0, 0, {});
+  }
+
   void on_bytes(Bytes bytes) override {
-    while (!magic_expected_.empty() && !bytes.empty()) {
-      REQUIRE(static_cast<char>(bytes.front()) == magic_expected_.front());
-      magic_expected_.erase(0, 1);
+    const bool asks = opening_.worker_sends == kRequestEnd;
+    while (!is_open_ && !bytes.empty()) {
+      begun_ += static_cast<char>(bytes.front());
       bytes = bytes.subspan(1);
+      if (asks ? begun_.ends_with(kRequestEnd) : begun_ == opening_.worker_sends) open();
+      REQUIRE((asks || opening_.worker_sends.starts_with(begun_)));
     }
     for (const TestFrame& frame : reader_.read(bytes))
       take(frame);
@@ -149,7 +166,9 @@ class GatewayEnd final : private ByteStream::Listener {
     if (!frame.ends_stream()) this->frame(ptth::kFrameWindowUpdate, 0, frame.stream_id, count);
   }
 
-  std::string magic_expected_;
+  Opening opening_;
+  std::string begun_;
+  bool is_open_ = false;
   ptth::FrameReader reader_;
   std::map<int32_t, std::string> statuses_;
   std::map<int32_t, std::string> bodies_;
@@ -183,17 +202,13 @@ Ends make_ends(Loop& loop, Transport transport, const std::string& directory) {
 // A worker's end that has reversed the connection, and the gateway's end of it.
 class Stage final : private Profile::Listener, private Session::Listener {
  public:
-  Stage(const Profile& profile, Transport transport) {
+  Stage(const Profile& profile, const Opening& opening, Transport transport) {
     Ends ends = make_ends(loop, transport, directory_.path());
-    const bool worker_sends_magic = profile.name() == "haproxy";
-    gateway = std::make_unique<GatewayEnd>(std::move(ends.gateway),
-                                           worker_sends_magic ? kMagic : std::string());
+    gateway = std::make_unique<GatewayEnd>(std::move(ends.gateway), opening);
     options_.capacity = 2;
     options_.drain_style = profile.drain_style();
     options_.capacity_in_second_settings = profile.capacity_in_second_settings();
     reversed_ = profile.reverse(loop, std::move(ends.worker), *this);
-    if (!worker_sends_magic) gateway->write({kMagic.begin(), kMagic.end()});
-    gateway->frame(ptth::kFrameSettings, 0, 0, {});
     REQUIRE(until([this] { return attached && gateway->settings_acknowledged; }));
   }
 
@@ -375,45 +390,46 @@ constexpr Scenario kScenarios[] = {
     {"end of the connection", end_of_the_connection},
 };
 
-void run_all(const Profile& profile, Transport transport) {
-  for (const Scenario& scenario : kScenarios) {
-    const std::string name = scenario.name;
-    CAPTURE(name);
-    Stage stage(profile, transport);
-    scenario.run(stage);
+void run_all(const Profile& profile, const Opening& opening) {
+  for (const Transport transport :
+       {Transport::kPipe, Transport::kPipeByteByByte, Transport::kTcp, Transport::kUnix}) {
+    CAPTURE(transport);
+    for (const Scenario& scenario : kScenarios) {
+      const std::string name = scenario.name;
+      CAPTURE(name);
+      Stage stage(profile, opening, transport);
+      scenario.run(stage);
+    }
   }
+}
+
+std::string yes(const std::string& token) {
+  return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + token +
+         "\r\n\r\n";
 }
 
 }  // namespace
 
 TEST_CASE("conformance: profile haproxy") {
-  const auto profile = ptth::make_haproxy_profile();
-  SUBCASE("pipe") {
-    run_all(*profile, Transport::kPipe);
-  }
-  SUBCASE("pipe, byte by byte") {
-    run_all(*profile, Transport::kPipeByteByByte);
-  }
-  SUBCASE("TCP") {
-    run_all(*profile, Transport::kTcp);
-  }
-  SUBCASE("Unix socket") {
-    run_all(*profile, Transport::kUnix);
-  }
+  run_all(*ptth::make_haproxy_profile(), {kMagic, ""});
 }
 
 TEST_CASE("conformance: profile direct") {
-  const auto profile = ptth::make_direct_profile();
-  SUBCASE("pipe") {
-    run_all(*profile, Transport::kPipe);
-  }
-  SUBCASE("pipe, byte by byte") {
-    run_all(*profile, Transport::kPipeByteByByte);
-  }
-  SUBCASE("TCP") {
-    run_all(*profile, Transport::kTcp);
-  }
-  SUBCASE("Unix socket") {
-    run_all(*profile, Transport::kUnix);
-  }
+  run_all(*ptth::make_direct_profile(), {"", kMagic});
+}
+
+TEST_CASE("conformance: profile potato") {
+  run_all(*ptth::make_potato_profile({}).value(), {"", kMagic});
+}
+
+TEST_CASE("conformance: profile ptth") {
+  run_all(*ptth::make_ptth_profile(ptth::test::hello_spec(), {}),
+          {kRequestEnd, yes("ptth") + kMagic});
+}
+
+TEST_CASE("conformance: profile reverse") {
+  ptth::HelloOptions options;
+  options.variables = {"listen_host=*", "listen_port=80"};
+  run_all(*ptth::make_reverse_profile(ptth::test::hello_spec(options, ptth::reverse_hello()), {}),
+          {kRequestEnd, yes("reverse") + kMagic});
 }

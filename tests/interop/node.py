@@ -15,6 +15,8 @@ PROGRAM = Path(__file__).with_name("node_gateway.mjs")
 # What each profile needs: of the gateway, and of the agent.
 PROFILES = {
     "direct": ({"alpn": "ph2"}, ("--alpn", "ph2")),
+    # An id that is no text, as in the newest revision.
+    "potato": ({"alpnBytes": "d587c9a5"}, ()),
     "ptth": ({"upgrade": {"token": "ptth", "offer": "alpn", "choice": "ALPN"}},
              ("--serve", "https://app.example")),
     "reverse": ({"upgrade": {"token": "reverse", "offer": "alpn", "choice": "Selected-ALPN"}},

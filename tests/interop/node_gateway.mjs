@@ -1,7 +1,7 @@
 // Node's http2 client as a gateway: roles are swapped on a connection that a worker dialled, and the
 // client magic comes from this side. How they are swapped:
 //
-//   direct            right after TLS, whose ALPN id says so (options.alpn)
+//   direct, potato    right after TLS, whose ALPN id says so (options.alpn, options.alpnBytes in hex)
 //   ptth, reverse     by an upgrade of HTTP/1.1, served by Node's https server
 //
 // Reads one JSON request per line from standard input and writes one JSON answer per line. First line
@@ -40,8 +40,10 @@ const tlsOptions = {
   cert: fs.readFileSync(certificate), key: fs.readFileSync(key), ca: fs.readFileSync(ca),
   requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3',
 };
-const server = options.alpn
-  ? tls.createServer({ ...tlsOptions, ALPNProtocols: [options.alpn] }, beClient)
+// In the wire form of RFC 7301: Node takes bytes that are no text in no other way.
+const alpn = Buffer.from(options.alpnBytes ?? Buffer.from(options.alpn ?? '').toString('hex'), 'hex');
+const server = alpn.length > 0
+  ? tls.createServer({ ...tlsOptions, ALPNProtocols: Buffer.concat([Buffer.from([alpn.length]), alpn]) }, beClient)
   : upgradeServer();
 server.on('tlsClientError', (error) => say({ tlsError: String(error.message) }));
 server.listen(0, '127.0.0.1', () => say({ port: server.address().port }));

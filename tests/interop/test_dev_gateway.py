@@ -22,7 +22,7 @@ MANY = 2_000 if IS_SANITIZED else 20_000
 # Behind a hello the others are as direct.
 DIALECTS = ("haproxy", "direct")
 PROFILES = {
-    "haproxy": (), "direct": (), "ptth": ("--serve", "https://app.example,http://localhost:80"),
+    "haproxy": (), "direct": (), "potato": (), "ptth": ("--serve", "https://app.example,http://localhost:80"),
     "reverse": ("--hello-variable", "listen_host=*", "--hello-variable", "listen_port=80"),
 }
 

@@ -28,7 +28,8 @@ def profile(request):
 def test_the_gateway_knows_who_we_are_and_how_much_we_take(certificates, profile):
     with stage(certificates, echo, "--capacity", 7, profile=profile) as (gateway, _, _):
         attached = gateway.wait_for(lambda line: line.get("attached"))
-        assert attached["alpn"] == {"direct": "ph2"}.get(profile, "http/1.1")
+        alpn = {"direct": "ph2", "potato": "\u00d5\u0087\u00c9\u00a5"}.get(profile, "http/1.1")
+        assert attached["alpn"] == alpn
         assert attached["worker"] == "worker1"
         assert attached["maxConcurrentStreams"] == 7
         # Extended CONNECT does not work yet, so it is not announced.
@@ -121,6 +122,19 @@ def test_alpn_ids_may_be_any_bytes_and_must_be_agreed(certificates):
         line = agent.wait_for(lambda line: line.get("to") == "backing_off", "backing off")
         assert "ALPN" in line["reason"] or "alert" in line["reason"] or \
             "protocol" in line["reason"], line
+
+
+def test_every_revision_of_potato_is_offered_and_the_gateway_chooses(certificates):
+    with stage(certificates, echo, profile="potato", alpnBytes="726832") as (gateway, _, _):
+        assert gateway.wait_for(lambda line: line.get("attached"))["alpn"] == "rh2"
+        assert gateway.ask()["headers"][":status"] == 200
+
+
+def test_a_gateway_of_another_revision_of_potato_is_not_taken(certificates):
+    with stage(certificates, echo, "--revision", "02", profile="potato", wait=False,
+               alpnBytes="706832") as (_, _, agent):
+        line = agent.wait_for(lambda line: line.get("to") == "backing_off", "backing off")
+        assert "\\xd5\\x87\\xc9\\xa5" in line["reason"], line
 
 
 @pytest.mark.parametrize("profile", ["ptth", "reverse"])

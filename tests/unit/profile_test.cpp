@@ -17,6 +17,7 @@ using ptth::ErrorKind;
 using ptth::Loop;
 using ptth::make_direct_profile;
 using ptth::make_haproxy_profile;
+using ptth::make_potato_profile;
 using ptth::Profile;
 using ptth::Side;
 using ptth::test::as_bytes;
@@ -128,6 +129,31 @@ TEST_CASE("the two dialects differ in who sends the magic, and in when the capac
   CHECK(make_direct_profile()->name() == "direct");
   CHECK_FALSE(make_direct_profile()->capacity_in_second_settings());
   CHECK(make_direct_profile()->default_alpn().front() == "\xd5\x87\xc9\xa5");
+}
+
+TEST_CASE(
+    "potato: the ids of all revisions are offered, the newest first, or those that are chosen") {
+  using Ids = std::vector<std::string>;
+  CHECK(make_potato_profile({}).value()->default_alpn() == Ids{"\xd5\x87\xc9\xa5", "ph2", "rh2"});
+  const auto profile = make_potato_profile({"00", "02"}).value();
+  CHECK(profile->name() == "potato");
+  CHECK(profile->default_alpn() == Ids{"rh2", "\xd5\x87\xc9\xa5"});
+  CHECK(profile->requires_alpn());
+  const auto unknown = make_potato_profile({"03"});
+  REQUIRE_FALSE(unknown.ok());
+  CHECK(unknown.error().kind == ErrorKind::kConfiguration);
+  CHECK(unknown.error().detail.find("02, 01, 00") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "potato: nothing is sent before the gateway's magic") {
+  begin(make_potato_profile({}).value());
+  loop.turn();
+  CHECK(wire.written.empty());
+  say(kMagic + "frames");
+  CHECK(reversals == 1);
+  loop.turn();
+  CHECK(session.received == "frames");
+  CHECK(wire.written.empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "direct: nothing is sent before the gateway's magic") {

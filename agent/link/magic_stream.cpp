@@ -1,0 +1,41 @@
+#include "agent/link/magic_stream.h"
+
+#include "agent/link/hello_stream.h"
+#include "agent/link/magic_check.h"
+
+#include <utility>
+
+namespace ptth {
+
+namespace {
+
+class MagicStream final : public HelloStream {
+ public:
+  MagicStream(Loop& loop, std::unique_ptr<ByteStream> connected, Profile::Listener& listener)
+      : HelloStream(loop, std::move(connected), listener) {}
+
+ private:
+  void on_hello_bytes(Bytes bytes) override {
+    switch (magic_.take(bytes)) {
+      case MagicCheck::Status::kNeedMore:
+        return;
+      case MagicCheck::Status::kWrong:
+        not_reversed(magic_.error(bytes));
+        return;
+      case MagicCheck::Status::kDone:
+        reversed(ChannelProtocol::kHttp2, bytes);
+        return;
+    }
+  }
+
+  MagicCheck magic_;
+};
+
+}  // namespace
+
+std::unique_ptr<ByteStream> make_magic_stream(Loop& loop, std::unique_ptr<ByteStream> connected,
+                                              Profile::Listener& listener) {
+  return std::make_unique<MagicStream>(loop, std::move(connected), listener);
+}
+
+}  // namespace ptth
