@@ -1,6 +1,7 @@
 #include "tests/gateway/toy_origin.h"
 
 #include "common/byte_queue.h"
+#include "common/http_rules.h"
 
 #include <algorithm>
 #include <array>
@@ -56,6 +57,10 @@ struct Plan {
   bool early_hints = false;
   bool trailers = false;
   std::string content_type = "text/plain";
+
+  [[nodiscard]] bool wants_request() const {
+    return when == When::kRequestRead || body == Body::kEcho;
+  }
 };
 
 // A connection that has just broken takes everything and says so only when its turn comes.
@@ -70,6 +75,9 @@ class ToyCall final : public OriginCall {
         request_read_(head.body == BodyKind::kNone),
         request_length_(head.body == BodyKind::kLength ? std::optional(head.content_length)
                                                        : std::nullopt),
+        continue_due_(
+            !request_read_ && plan_.wants_request() &&
+            equals_ignoring_case(head.fields.find("expect").value_or(""), "100-continue")),
         left_(head.method == "HEAD" ? 0 : plan_.generated_bytes),
         work_(loop, [this] { work(); }),
         delay_(loop,
@@ -109,6 +117,7 @@ class ToyCall final : public OriginCall {
  private:
   void work() {
     if (ended_) return;
+    if (std::exchange(continue_due_, false)) give_interim(100);
     if (untaken_ > 0) listener_.on_request_body_taken(std::exchange(untaken_, 0));
     const bool at_once = plan_.when == Plan::When::kAtOnce;
     if (delayed_ || (!request_read_ && !at_once)) return;
@@ -120,14 +129,16 @@ class ToyCall final : public OriginCall {
     listener_.on_response_end(trailers_);
   }
 
+  void give_interim(int status, std::string_view name = {}, std::string_view value = {}) {
+    ResponseHead interim;
+    interim.status = status;
+    if (!name.empty()) interim.fields.add(name, value);
+    listener_.on_interim_response(interim);
+  }
+
   void give_head() {
     head_given_ = true;
-    if (plan_.early_hints) {
-      ResponseHead hints;
-      hints.status = 103;
-      hints.fields.add("link", "</style.css>; rel=preload; as=style");
-      listener_.on_interim_response(hints);
-    }
+    if (plan_.early_hints) give_interim(103, "link", "</style.css>; rel=preload; as=style");
     ResponseHead head;
     head.status = plan_.status;
     head.fields.add("content-type", plan_.content_type);
@@ -207,6 +218,7 @@ class ToyCall final : public OriginCall {
   bool head_request_;
   bool request_read_;
   std::optional<uint64_t> request_length_;
+  bool continue_due_;  // RFC 9110 section 10.1.1.
   uint64_t left_;
   bool delayed_ = false;
   bool head_given_ = false;

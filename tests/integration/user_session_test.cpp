@@ -151,6 +151,14 @@ TEST_CASE("HTTP/1.1: 103 comes before the answer, and not to HTTP/1.0") {
   CHECK(old.heard.received.find(" 103") == std::string::npos);
 }
 
+TEST_CASE("HTTP/1.1: a user who waits for 100 is told to go on") {
+  Visit visit;
+  visit.say("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+  REQUIRE(visit.hears("HTTP/1.1 100"));
+  visit.say("body");
+  CHECK(visit.hears("\r\n\r\nbody"));
+}
+
 TEST_CASE("HTTP/1.0: a body of unknown length ends with the connection") {
   Visit visit;
   visit.say("GET /trailers HTTP/1.0\r\n\r\n");
