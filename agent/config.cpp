@@ -232,9 +232,10 @@ class ConfigMerger {
     if (profile) return;
     ConfigSource source = ConfigSource::kDefault;
     for (const Winners* winners : {&process_winners_, &gateway_winners_[index]}) {
-      for (const char* flag : {"serve", "gateway", "profile", "alpn", "revision", "server-name",
-                               "hello-uri", "hello-template", "hello-origin", "hello-variable",
-                               "token-file", "token-env", "basic-file", "header-file"}) {
+      for (const char* flag :
+           {"serve", "gateway", "profile", "alpn", "revision", "cert-file", "server-name",
+            "hello-uri", "hello-template", "hello-origin", "hello-variable", "token-file",
+            "token-env", "basic-file", "header-file"}) {
         const Setting* setting = winner(*winners, flag);
         if (setting != nullptr) source = std::max(source, setting->source);
       }

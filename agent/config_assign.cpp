@@ -32,9 +32,10 @@ constexpr std::array<Choice<ForwardedPolicy>, 3> kForwardedPolicies{
     {{"trust", ForwardedPolicy::kTrust},
      {"replace", ForwardedPolicy::kReplace},
      {"strip", ForwardedPolicy::kStrip}}};
-constexpr std::array<Choice<std::string_view>, 5> kProfiles{{{"haproxy", "haproxy"},
+constexpr std::array<Choice<std::string_view>, 6> kProfiles{{{"haproxy", "haproxy"},
                                                              {"direct", "direct"},
                                                              {"potato", "potato"},
+                                                             {"h2-reverse", "h2-reverse"},
                                                              {"ptth", "ptth"},
                                                              {"reverse", "reverse"}}};
 

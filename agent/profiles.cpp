@@ -20,7 +20,7 @@ bool has_request(std::string_view profile) {
 }
 
 bool needs_tls(std::string_view profile) {
-  return profile == "potato";
+  return profile == "potato" || profile == "h2-reverse";
 }
 
 Result<void> check_setting(const GatewayOptions& gateway, const HelloCredentials& credentials) {
@@ -33,6 +33,9 @@ Result<void> check_setting(const GatewayOptions& gateway, const HelloCredentials
   if (needs_tls(gateway.profile) && !gateway.tls) {
     return wrong(the_profile + " is agreed in the TLS handshake: dial https://");
   }
+  if (gateway.profile == "h2-reverse" && gateway.tls_options.cert_file.empty()) {
+    return wrong(the_profile + " shows who we are by a certificate: give --cert-file");
+  }
   if (!gateway.alpn.empty() && !gateway.revisions.empty()) {
     return wrong("--revision and --alpn both choose the ALPN ids: keep one");
   }
@@ -44,6 +47,17 @@ Result<HelloSpec> hello_of(const GatewayOptions& gateway, const HelloDefaults& d
   const HelloPlace place{gateway.host, gateway.port, gateway.tls ? Scheme::kHttps : Scheme::kHttp,
                          gateway.server_name};
   return make_hello_spec(defaults, gateway.hello, place, served);
+}
+
+Result<std::unique_ptr<Profile>> make_h2_reverse(const GatewayOptions& gateway,
+                                                 const ServedAuthorities& served) {
+  const ServedAuthorities& own = gateway.hello.origins;
+  auto origins =
+      serialize_origins((own.matches_all() ? served : own).origins(), Wildcards::kAllowed);
+  if (!origins) {
+    return wrong(origins.error().detail + ": --serve https://app.example, or --hello-origin");
+  }
+  return make_h2_reverse_profile(std::move(origins).value());
 }
 
 }  // namespace
@@ -65,6 +79,7 @@ Result<std::unique_ptr<Profile>> make_profile(const GatewayOptions& gateway,
   if (gateway.profile == "haproxy") return make_haproxy_profile();
   if (gateway.profile == "direct") return make_direct_profile();
   if (gateway.profile == "potato") return make_potato_profile(gateway.revisions);
+  if (gateway.profile == "h2-reverse") return make_h2_reverse(gateway, served);
   if (gateway.profile == "ptth") return with_hello(ptth_hello(), make_ptth_profile);
   if (gateway.profile == "reverse") return with_hello(reverse_hello(), make_reverse_profile);
   return wrong("no such profile: " + gateway.profile);

@@ -111,9 +111,7 @@ Result<void> TlsEngine::configure_client() {
       return cannot_start();
     }
   }
-  if (!context_.has_certificate()) {
-    SSL_CTX_set_client_cert_cb(context_.ssl_context(), on_certificate_asked);
-  }
+  SSL_set_cert_cb(ssl, on_certificate_asked, nullptr);
   const std::optional<std::string> alpn = alpn_wire_form(parameters_.alpn);
   if (!alpn) return wrong_parameter("an ALPN id has 1 to 255 bytes");
   // Returns 0 for success.
@@ -128,7 +126,8 @@ TlsEngine::Outcome TlsEngine::handshake() {
   forget_old_errors();
   if (SSL_do_handshake(ssl_.get()) != 1) return outcome_of_failed_call();
   alpn_missing_ = needs_alpn() && alpn().empty();
-  if (alpn_missing_) return Outcome::kFailed;
+  request_missing_ = parameters_.require_certificate_request && !certificate_asked_;
+  if (alpn_missing_ || request_missing_) return Outcome::kFailed;
   secured_ = true;
   return Outcome::kDone;
 }
@@ -173,6 +172,10 @@ Error TlsEngine::fault() {
     return peer_error(ErrorKind::kProtocol, "it did not agree on an application protocol (ALPN): " +
                                                 alpn_text(parameters_.alpn));
   }
+  if (request_missing_) {
+    return peer_error(ErrorKind::kProtocol,
+                      "it did not ask for our certificate, so it cannot know who we are");
+  }
   const int alert = alert_number(error);
   if (alert >= 0) return alert_fault(alert);
   if (error.library == ERR_LIB_SSL) {
@@ -194,8 +197,9 @@ Error TlsEngine::fault() {
 
 Error TlsEngine::alert_fault(int alert) const {
   const std::string text = SSL_alert_desc_string_long(alert);
-  const bool wants_one = certificate_asked_ && (alert == SSL3_AD_HANDSHAKE_FAILURE ||
-                                                alert == TLS13_AD_CERTIFICATE_REQUIRED);
+  const bool has_none = certificate_asked_ && !context_.has_certificate();
+  const bool wants_one =
+      has_none && (alert == SSL3_AD_HANDSHAKE_FAILURE || alert == TLS13_AD_CERTIFICATE_REQUIRED);
   if (wants_one) {
     return peer_error(ErrorKind::kRefused,
                       "it asks for a client certificate, and none is configured");
@@ -250,9 +254,9 @@ int TlsEngine::on_verified(int accepted, X509_STORE_CTX* store) noexcept {
   return accepted;
 }
 
-int TlsEngine::on_certificate_asked(SSL* ssl, X509**, EVP_PKEY**) noexcept {
+int TlsEngine::on_certificate_asked(SSL* ssl, void*) noexcept {
   of(ssl).certificate_asked_ = true;
-  return 0;
+  return 1;
 }
 
 // NOLINTNEXTLINE(readability-function-size): the parameters are OpenSSL's.

@@ -76,7 +76,7 @@ class TlsEngine {
   // OpenSSL's questions.
   static TlsEngine& of(const SSL* ssl);
   static int on_verified(int accepted, X509_STORE_CTX* store) noexcept;
-  static int on_certificate_asked(SSL* ssl, X509** certificate, EVP_PKEY** key) noexcept;
+  static int on_certificate_asked(SSL* ssl, void* unused) noexcept;
   static int on_alpn_offered(SSL* ssl, const unsigned char** selected, unsigned char* selected_size,
                              const unsigned char* offered, unsigned int offered_size,
                              void* unused) noexcept;
@@ -86,8 +86,9 @@ class TlsEngine {
   RecordChannel channel_;  // Used by the BIO in ssl_.
   std::unique_ptr<SSL, FreeWith<SSL_free>> ssl_;
   std::string verification_problem_;
-  bool certificate_asked_ = false;  // The other side wants one that we do not have.
+  bool certificate_asked_ = false;  // By the other side.
   bool alpn_missing_ = false;
+  bool request_missing_ = false;  // It had to ask for a certificate.
   bool secured_ = false;
 };
 

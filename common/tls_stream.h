@@ -69,7 +69,9 @@ class TlsStream : public ByteStream {
         server_name;  // Client: SNI, and the name (or IP address) that the certificate must carry.
     std::vector<std::string>
         alpn;  // Ids as bytes. Client: offered. Server: acceptable, best first. Empty: no ALPN.
-    bool require_alpn = true;    // Fail unless one of alpn was agreed (when alpn is not empty).
+    bool require_alpn = true;  // Fail unless one of alpn was agreed (when alpn is not empty).
+    // Client: fail unless the server asked for our certificate, so that it knows who we are.
+    bool require_certificate_request = false;
     Side peer = Side::kGateway;  // Blamed in errors.
   };
 

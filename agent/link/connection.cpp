@@ -114,6 +114,7 @@ void Connection::secure(std::unique_ptr<ByteStream> stream) {
   tls.server_name = tls_name();
   tls.alpn = gateway.alpn.empty() ? profile().default_alpn() : gateway.alpn;
   tls.require_alpn = profile().requires_alpn();
+  tls.require_certificate_request = profile().requires_certificate_request();
   securing_ = TlsStream::connect(loop_, *tls_context_, std::move(stream), std::move(tls), *this);
   deadline_.start(gateway.connect_timeout - age());
 }
@@ -151,6 +152,7 @@ void Connection::on_reversed(ChannelProtocol channel) {
   options.rules = parameters_.gateway.rules;
   options.drain_style = profile().drain_style();
   options.capacity_in_second_settings = profile().capacity_in_second_settings();
+  options.origin_frame = profile().announced_origins();
   session_ = start_http2_session(loop_, *stream_, around.origin, around.log, around.relay_metrics,
                                  around.budget, std::move(options), *this);
   move_to(LinkState::kAttaching);

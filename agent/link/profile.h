@@ -64,6 +64,12 @@ class Profile {
   // Whether the gateway must confirm one of them.
   [[nodiscard]] virtual bool requires_alpn() const { return true; }
 
+  // Whether the gateway must ask for our certificate.
+  [[nodiscard]] virtual bool requires_certificate_request() const { return false; }
+
+  // The session's ORIGIN frame (RFC 8336), right behind its first SETTINGS; empty: none.
+  [[nodiscard]] virtual std::vector<std::string> announced_origins() const { return {}; }
+
   // How this kind of gateway is told that we leave.
   [[nodiscard]] virtual DrainStyle drain_style() const = 0;
   // HAProxy reads MAX_CONCURRENT_STREAMS only from a second SETTINGS frame.
@@ -91,6 +97,11 @@ class Profile {
 // first; empty: all, the newest first. kConfiguration: one of them is not known.
 [[nodiscard]] Result<std::unique_ptr<Profile>> make_potato_profile(
     const std::vector<std::string>& revisions);
+
+// Roles are swapped by ALPN, with certificates on both sides; we send SETTINGS and ORIGIN at once,
+// the gateway the magic (protocols.md section 4). The origins are as RFC 6454 serializes them, or
+// wildcards.
+[[nodiscard]] std::unique_ptr<Profile> make_h2_reverse_profile(std::vector<std::string> origins);
 
 // An HTTP/1.1 request asks for the upgrade (protocols.md sections 2 and 3). The defaults are what
 // the draft says; credentials may be empty.

@@ -2,7 +2,7 @@
 // HTTP/2 client, though we are the server. The gateway sends no magic, only its SETTINGS.
 
 #include "agent/link/client_magic.h"
-#include "agent/link/hello_stream.h"
+#include "agent/link/eager_stream.h"
 #include "agent/link/profile.h"
 
 #include <utility>
@@ -10,23 +10,6 @@
 namespace ptth {
 
 namespace {
-
-class HaproxyStream final : public HelloStream {
- public:
-  HaproxyStream(Loop& loop, std::unique_ptr<ByteStream> connected, Profile::Listener& listener)
-      : HelloStream(loop, std::move(connected), listener),
-        hello_sent_(loop, [this] { reversed(early_.front()); }) {
-    write(kClientMagic);
-    hello_sent_.schedule();
-  }
-
- private:
-  void on_hello_bytes(Bytes bytes) override { early_.append(bytes); }
-
-  // At most what one turn reads.
-  ByteQueue early_;
-  EndOfTurn hello_sent_;
-};
 
 class HaproxyProfile final : public Profile {
  public:
@@ -41,7 +24,7 @@ class HaproxyProfile final : public Profile {
   [[nodiscard]] std::unique_ptr<ByteStream> reverse(Loop& loop,
                                                     std::unique_ptr<ByteStream> connected,
                                                     Listener& listener) const override {
-    return std::make_unique<HaproxyStream>(loop, std::move(connected), listener);
+    return make_eager_stream(loop, std::move(connected), kClientMagic, listener);
   }
 };
 

@@ -269,12 +269,13 @@ Result<void> UriTemplate::expand_part(const Part& part, const std::vector<UriVar
   return {};
 }
 
-Result<std::vector<std::string>> serialize_origins(const std::vector<ServedOrigin>& origins) {
+Result<std::vector<std::string>> serialize_origins(const std::vector<ServedOrigin>& origins,
+                                                   Wildcards wildcards) {
   if (origins.empty()) return wrong("no origin is named, and the gateway has to be told which");
   std::vector<std::string> serialized;
   for (const ServedOrigin& origin : origins) {
     const std::string text = to_string(origin);
-    if (origin.is_wildcard) {
+    if (origin.is_wildcard && wildcards == Wildcards::kRefused) {
       return wrong(quoted(text) +
                    ": a wildcard cannot be told to this kind of gateway; name each "
                    "origin");

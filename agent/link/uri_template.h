@@ -68,9 +68,10 @@ class UriTemplate {
 };
 
 // The value of serialized_origin: each as RFC 6454 section 6.2 writes it, the scheme's own port
-// left out. kConfiguration for none at all, for a wildcard, and for hosts that have no ASCII
-// serialization.
+// left out. kConfiguration for none at all, for a wildcard that is not allowed, and for hosts that
+// have no ASCII serialization.
+enum class Wildcards { kRefused, kAllowed };
 [[nodiscard]] Result<std::vector<std::string>> serialize_origins(
-    const std::vector<ServedOrigin>& origins);
+    const std::vector<ServedOrigin>& origins, Wildcards wildcards = Wildcards::kRefused);
 
 }  // namespace ptth

@@ -178,6 +178,7 @@ Nghttp2Server::Options Http2Session::engine_options(const SessionOptions& option
   engine.link_window_bytes = options.limits.link_window_bytes;
   engine.response_via = "1.1 " + options.rules.worker_id;
   engine.header_list_bytes = options.limits.header_list_bytes;
+  engine.origins = options.origin_frame;
   return engine;
 }
 

@@ -14,6 +14,10 @@ constexpr size_t kFrameHeadSize = 9;
 // A DATA frame with its head fills one TLS record, and so is encrypted from where it lies.
 constexpr size_t kDataBytesMax = size_t{16} * 1024 - kFrameHeadSize;
 constexpr size_t kSettingSize = 6;
+// What every peer takes (RFC 9113 section 4.2).
+constexpr size_t kFramePayloadMax = size_t{16} * 1024;
+// Before each origin of an ORIGIN frame (RFC 8336 section 2.1).
+constexpr size_t kOriginLengthSize = 2;
 // nghttp2 ends the connection when a gateway opens more streams than allowed; RFC 9113
 // section 5.1.2 lets us refuse the stream instead, which is a safe retry. So nghttp2 is told this,
 // and the true limit is written into the frame.
@@ -274,12 +278,35 @@ Nghttp2Server::Nghttp2Server(LinkListener& link, StreamListener& streams, const 
   }
   CHECK_INVARIANT(
       nghttp2_submit_settings(raw, NGHTTP2_FLAG_NONE, settings.data(), settings.size()) == 0);
+  submit_origins(options.origins);
   CHECK_INVARIANT(nghttp2_session_set_local_window_size(
                       raw, NGHTTP2_FLAG_NONE, 0, static_cast<int32_t>(options.link_window_bytes)) ==
                   0);
 }
 
 Nghttp2Server::~Nghttp2Server() = default;
+
+// As many frames as it takes: the second and those behind it add to the first (RFC 8336 section
+// 2.2).
+void Nghttp2Server::submit_origins(const std::vector<std::string>& origins) {
+  std::vector<nghttp2_origin_entry> entries;
+  size_t payload_size = 0;
+  const auto submit = [&] {
+    if (entries.empty()) return;
+    CHECK_INVARIANT(nghttp2_submit_origin(session_.get(), NGHTTP2_FLAG_NONE, entries.data(),
+                                          entries.size()) == 0);
+    entries.clear();
+    payload_size = 0;
+  };
+  for (const std::string& origin : origins) {
+    if (payload_size + kOriginLengthSize + origin.size() > kFramePayloadMax) submit();
+    // nghttp2 copies it; its interface lacks the const.
+    auto* const text = const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(origin.data()));
+    entries.push_back({text, origin.size()});
+    payload_size += kOriginLengthSize + origin.size();
+  }
+  submit();
+}
 
 Result<void> Nghttp2Server::receive(Bytes bytes) {
   const ssize_t consumed = nghttp2_session_mem_recv(session_.get(), bytes.data(), bytes.size());

@@ -84,10 +84,12 @@ class Nghttp2Server {
     uint32_t stream_window_bytes = 256 * 1024;
     uint32_t link_window_bytes = 16 * 1024 * 1024;
     uint32_t header_list_bytes = 64 * 1024;
-    std::string response_via;  // Added to each final response (RFC 9110 section 7.6.3).
+    std::vector<std::string> origins;  // Of an ORIGIN frame behind SETTINGS; empty: none.
+    std::string response_via;          // Added to each final response (RFC 9110 section 7.6.3).
   };
 
-  // Queues SETTINGS. The gateway's client magic is not expected: the profile has dealt with it.
+  // Queues SETTINGS and ORIGIN. The gateway's client magic is not expected: the profile has dealt
+  // with it.
   Nghttp2Server(LinkListener& link, StreamListener& streams, const Options& options);
   Nghttp2Server(const Nghttp2Server&) = delete;
   Nghttp2Server& operator=(const Nghttp2Server&) = delete;
@@ -127,6 +129,7 @@ class Nghttp2Server {
  private:
   struct Callbacks;  // The C functions.
 
+  void submit_origins(const std::vector<std::string>& origins);
   void patch_settings(Bytes frame);
 
   LinkListener& link_;

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace ptth {
 
@@ -36,6 +37,9 @@ struct SessionOptions {
   // HAProxy ignores the limit in the first SETTINGS (haproxy.md): send it in a second one, right
   // after attaching.
   bool capacity_in_second_settings = false;
+  // HTTP/2: announced in an ORIGIN frame right behind SETTINGS (RFC 8336), each as RFC 6454
+  // serializes it; empty: no such frame.
+  std::vector<std::string> origin_frame;
 };
 
 class Session {

@@ -82,6 +82,7 @@ void DevGateway::add_worker(WorkerProfile profile, Entrance::Arrival arrival) {
   WorkerSession::Options session = options_.session;
   session.profile = profile;
   session.name = std::move(arrival.common_name);
+  session.origins_allowed = options_.hello.origins;
   dispatcher_.add_worker(std::move(arrival.stream), std::move(session));
 }
 

@@ -123,6 +123,7 @@ Http2Handle make_http2(Make make, Self* self) {
   CHECK_INVARIANT(nghttp2_option_new(&option) == 0);
   const std::unique_ptr<nghttp2_option, FreeWith<nghttp2_option_del>> kept(option);
   nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_ORIGIN);
   nghttp2_session* session = nullptr;
   CHECK_INVARIANT(make(&session, http2_callbacks<Self>(), self, option) == 0);
   return Http2Handle(session);

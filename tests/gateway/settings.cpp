@@ -144,6 +144,7 @@ struct Flags {
   std::vector<std::string> haproxy;
   std::vector<std::string> direct;
   std::vector<std::string> potato;
+  std::vector<std::string> h2_reverse;
   std::vector<std::string> ptth;
   std::vector<std::string> reverse;
   std::vector<std::string> haproxy_alpn{"h2"};
@@ -164,6 +165,8 @@ void add_entrances(CLI::App& app, Flags& flags) {
           "127.0.0.1:8443 when there is no other address for workers");
   address("--direct", flags.direct, "Workers with the profile direct: the gateway sends it");
   address("--potato", flags.potato, "Workers with the profile potato: the same, agreed by ALPN");
+  address("--h2-reverse", flags.h2_reverse,
+          "Workers with the profile h2-reverse: by ALPN, and they send an ORIGIN frame");
   address("--ptth", flags.ptth,
           "Workers with the profile ptth: they ask for an upgrade at "
           "/.well-known/ptth/ORIGINS/");
@@ -178,9 +181,11 @@ void add_entrances(CLI::App& app, Flags& flags) {
 
 void add_hello(CLI::App& app, Flags& flags) {
   HelloRules& rules = flags.settings.gateway.hello;
-  FlagGroup group(app, "What a worker's hello must say, for --ptth and --reverse");
-  group.add_list("--register", "ORIGIN,...", rules.origins, as_it_stands,
-                 "The origins that a worker of --ptth may register, else 403; default: any");
+  FlagGroup group(app, "What a worker must say, for --ptth, --reverse and --h2-reverse");
+  group.add_list(
+      "--register", "ORIGIN,...", rules.origins, as_it_stands,
+      "The origins that a worker of --ptth or --h2-reverse may register, else it is refused; "
+      "default: any");
   group.add("--reverse-path", "PATH", rules.path, as_it_stands,
             "What a worker of --reverse must ask for, else 404; default: anything");
   group.add("--worker-token-file", "FILE", flags.token_file, as_it_stands,
@@ -289,6 +294,7 @@ void add_workers(Flags& flags) {
   add(WorkerProfile::kHaproxy, flags.haproxy, flags.haproxy_alpn);
   add(WorkerProfile::kDirect, flags.direct, flags.direct_alpn);
   add(WorkerProfile::kPotato, flags.potato, flags.potato_alpn);
+  add(WorkerProfile::kH2Reverse, flags.h2_reverse, {"h2-reverse"});
   add(WorkerProfile::kPtth, flags.ptth, {"http/1.1"});
   add(WorkerProfile::kReverse, flags.reverse, {"http/1.1"});
   if (workers.empty()) add(WorkerProfile::kHaproxy, {"127.0.0.1:8443"}, flags.haproxy_alpn);

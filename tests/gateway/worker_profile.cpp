@@ -10,6 +10,8 @@ std::string_view to_string(WorkerProfile profile) {
       return "direct";
     case WorkerProfile::kPotato:
       return "potato";
+    case WorkerProfile::kH2Reverse:
+      return "h2-reverse";
     case WorkerProfile::kPtth:
       return "ptth";
     case WorkerProfile::kReverse:

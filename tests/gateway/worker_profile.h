@@ -6,7 +6,7 @@
 
 namespace ptth::dev {
 
-enum class WorkerProfile { kHaproxy, kDirect, kPotato, kPtth, kReverse };
+enum class WorkerProfile { kHaproxy, kDirect, kPotato, kH2Reverse, kPtth, kReverse };
 
 [[nodiscard]] std::string_view to_string(WorkerProfile profile);
 

@@ -3,6 +3,7 @@
 #include "agent/link/client_magic.h"
 #include "common/check.h"
 #include "tests/gateway/http2_engine.h"
+#include "tests/gateway/origin_rules.h"
 #include "tests/gateway/worker_call.h"
 
 #include <algorithm>
@@ -71,6 +72,7 @@ class Http2WorkerSession final : public WorkerSession,
   void flush();
   void send(Bytes bytes);
   void check_attached();
+  void take_origins(const nghttp2_ext_origin& announced);
   void reset_by_fault(WorkerCall& call);
   void silence_expired();
   void finish(Error error);
@@ -86,6 +88,7 @@ class Http2WorkerSession final : public WorkerSession,
   size_t magic_to_swallow_ = 0;
   bool settings_seen_ = false;
   bool settings_acknowledged_ = false;
+  bool origins_seen_ = false;
   bool leaving_ = false;
   bool ping_waiting_ = false;
   bool reading_stopped_ = false;
@@ -377,10 +380,22 @@ void Http2WorkerSession::reset_by_fault(WorkerCall& call) {
 
 void Http2WorkerSession::check_attached() {
   if (state_ != State::kAttaching || !settings_seen_ || !settings_acknowledged_) return;
+  if (options_.profile == WorkerProfile::kH2Reverse && !origins_seen_) {
+    finish({ErrorKind::kProtocol, Side::kOrigin,
+            "the worker sent no ORIGIN frame behind its SETTINGS (RFC 8336)"});
+    return;
+  }
   state_ = State::kAttached;
   attach_timer_.stop();
   silence_timer_.start(options_.ping_after);
   listener_.on_worker_attached(*this);
+}
+
+void Http2WorkerSession::take_origins(const nghttp2_ext_origin& announced) {
+  if (options_.profile != WorkerProfile::kH2Reverse) return;
+  origins_seen_ = true;
+  const auto wrong = wrong_with_origins({announced.ov, announced.nov}, options_.origins_allowed);
+  if (wrong) finish({ErrorKind::kProtocol, Side::kOrigin, "ORIGIN: " + *wrong});
 }
 
 int Http2WorkerSession::begin_headers(const nghttp2_frame& frame) {
@@ -406,6 +421,9 @@ void Http2WorkerSession::frame_received(const nghttp2_frame& frame) {
         if (state_ == State::kAttached) listener_.on_worker_limit(*this);
       }
       check_attached();
+      break;
+    case NGHTTP2_ORIGIN:
+      take_origins(*static_cast<const nghttp2_ext_origin*>(frame.ext.payload));
       break;
     case NGHTTP2_HEADERS:
       if (WorkerCall* call = find(frame.hd.stream_id)) {

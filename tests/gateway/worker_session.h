@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace ptth::dev {
 
@@ -47,7 +48,8 @@ class WorkerSession {
     Milliseconds attach_timeout{10'000};
     Milliseconds ping_after{15'000};  // Silence before we ask.
     Milliseconds ping_timeout{5'000};
-    Milliseconds close_timeout{2'000};  // From our last byte to the worker's.
+    Milliseconds close_timeout{2'000};         // From our last byte to the worker's.
+    std::vector<std::string> origins_allowed;  // kH2Reverse: that may be announced; empty: any.
     ConnectionFaults faults;
   };
 

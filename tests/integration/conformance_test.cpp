@@ -208,6 +208,7 @@ class Stage final : private Profile::Listener, private Session::Listener {
     options_.capacity = 2;
     options_.drain_style = profile.drain_style();
     options_.capacity_in_second_settings = profile.capacity_in_second_settings();
+    options_.origin_frame = profile.announced_origins();
     reversed_ = profile.reverse(loop, std::move(ends.worker), *this);
     REQUIRE(until([this] { return attached && gateway->settings_acknowledged; }));
   }
@@ -420,6 +421,10 @@ TEST_CASE("conformance: profile direct") {
 
 TEST_CASE("conformance: profile potato") {
   run_all(*ptth::make_potato_profile({}).value(), {"", kMagic});
+}
+
+TEST_CASE("conformance: profile h2-reverse") {
+  run_all(*ptth::make_h2_reverse_profile({"https://app.example"}), {"", kMagic});
 }
 
 TEST_CASE("conformance: profile ptth") {

@@ -17,6 +17,7 @@ PROFILES = {
     "direct": ({"alpn": "ph2"}, ("--alpn", "ph2")),
     # An id that is no text, as in the newest revision.
     "potato": ({"alpnBytes": "d587c9a5"}, ()),
+    "h2-reverse": ({"alpn": "h2-reverse"}, ("--serve", "https://app.example,https://*.x.example:8443")),
     "ptth": ({"upgrade": {"token": "ptth", "offer": "alpn", "choice": "ALPN"}},
              ("--serve", "https://app.example")),
     "reverse": ({"upgrade": {"token": "reverse", "offer": "alpn", "choice": "Selected-ALPN"}},

@@ -1,6 +1,7 @@
 // Node's http2 client as a gateway: roles are swapped on a connection that a worker dialled, and the
 // client magic comes from this side. How they are swapped:
 //
+//   h2-reverse        the same; {"origins": [...]} is what the worker's ORIGIN frame says
 //   direct, potato    right after TLS, whose ALPN id says so (options.alpn, options.alpnBytes in hex)
 //   ptth, reverse     by an upgrade of HTTP/1.1, served by Node's https server
 //
@@ -27,6 +28,7 @@ function beClient(socket) {
   const next = http2.connect('https://app.example', { createConnection: () => socket });
   next.on('error', () => {});
   next.on('close', () => { if (session === next) session = null; });
+  next.on('origin', (origins) => say({ origins }));
   next.on('remoteSettings', (settings) => {
     session = next;
     say({ attached: true, alpn: socket.alpnProtocol, worker: socket.getPeerCertificate().subject.CN,
@@ -38,11 +40,12 @@ function beClient(socket) {
 
 const tlsOptions = {
   cert: fs.readFileSync(certificate), key: fs.readFileSync(key), ca: fs.readFileSync(ca),
-  requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3',
+  requestCert: options.asksWho ?? true, rejectUnauthorized: true, minVersion: 'TLSv1.3',
 };
 // In the wire form of RFC 7301: Node takes bytes that are no text in no other way.
 const alpn = Buffer.from(options.alpnBytes ?? Buffer.from(options.alpn ?? '').toString('hex'), 'hex');
-const server = alpn.length > 0
+// With options.noAlpn whoever comes is taken for a worker.
+const server = options.noAlpn ? tls.createServer(tlsOptions, beClient) : alpn.length > 0
   ? tls.createServer({ ...tlsOptions, ALPNProtocols: Buffer.concat([Buffer.from([alpn.length]), alpn]) }, beClient)
   : upgradeServer();
 server.on('tlsClientError', (error) => say({ tlsError: String(error.message) }));

@@ -22,7 +22,8 @@ MANY = 2_000 if IS_SANITIZED else 20_000
 # Behind a hello the others are as direct.
 DIALECTS = ("haproxy", "direct")
 PROFILES = {
-    "haproxy": (), "direct": (), "potato": (), "ptth": ("--serve", "https://app.example,http://localhost:80"),
+    "haproxy": (), "direct": (), "potato": (), "h2-reverse": ("--serve", "https://*.app.example,http://localhost:80"),
+    "ptth": ("--serve", "https://app.example,http://localhost:80"),
     "reverse": ("--hello-variable", "listen_host=*", "--hello-variable", "listen_port=80"),
 }
 
@@ -106,7 +107,7 @@ def stage(directory, profile, *options):
 
 # What curl asks for, where the agent says what it serves.
 def authority(up):
-    return ("-H", "Host: localhost") if up.profile == "ptth" else ()
+    return ("-H", "Host: localhost") if up.profile in ("ptth", "h2-reverse") else ()
 
 
 def ask(up, path, *options, check=True):
@@ -191,6 +192,21 @@ def test_both_sides_say_what_is_wrong_with_a_hello(tmp_path, profile, of_gateway
         with up.agent(*of_agent).running() as agent:
             gateway.wait_for(f"hello refused.*{reason}")
             agent.wait_for(f"it says: .*{reason}")
+
+
+@pytest.mark.parametrize("profile, of_gateway, of_agent, reason", (
+    ("h2-reverse", ("--register", "https://other.example"), PROFILES["h2-reverse"],
+     "worker left.*may not register http"),
+    ("h2-reverse", (), ("--profile", "direct", "--alpn", "h2-reverse"),
+     "worker left.*no ORIGIN frame"),
+    ("h2-reverse", (), ("--profile", "direct"), "connection refused.*h2-reverse"),
+    ("potato", ("--potato-alpn", "ph2"), ("--revision", "02"), "connection refused.*potato"),
+))
+def test_the_gateway_says_what_is_wrong_where_there_is_no_answer(tmp_path, profile, of_gateway,
+                                                                 of_agent, reason):
+    with gateway_program(tmp_path, profile, *of_gateway).running() as gateway, \
+            Stage(tmp_path, profile, gateway, "3000").agent(*of_agent).running():
+        gateway.wait_for(reason)
 
 
 @pytest.mark.parametrize("token, answer", (("right", "worker attached"),

@@ -28,7 +28,8 @@ def profile(request):
 def test_the_gateway_knows_who_we_are_and_how_much_we_take(certificates, profile):
     with stage(certificates, echo, "--capacity", 7, profile=profile) as (gateway, _, _):
         attached = gateway.wait_for(lambda line: line.get("attached"))
-        alpn = {"direct": "ph2", "potato": "\u00d5\u0087\u00c9\u00a5"}.get(profile, "http/1.1")
+        alpn = {"direct": "ph2", "potato": "\u00d5\u0087\u00c9\u00a5",
+                "h2-reverse": "h2-reverse"}.get(profile, "http/1.1")
         assert attached["alpn"] == alpn
         assert attached["worker"] == "worker1"
         assert attached["maxConcurrentStreams"] == 7
@@ -135,6 +136,33 @@ def test_a_gateway_of_another_revision_of_potato_is_not_taken(certificates):
                alpnBytes="706832") as (_, _, agent):
         line = agent.wait_for(lambda line: line.get("to") == "backing_off", "backing off")
         assert "\\xd5\\x87\\xc9\\xa5" in line["reason"], line
+
+
+def test_the_origins_that_are_served_are_announced_at_once(certificates):
+    with stage(certificates, echo, profile="h2-reverse") as (gateway, _, _):
+        announced = gateway.wait_for(lambda line: "origins" in line)
+        assert announced["origins"] == ["https://app.example", "https://*.x.example:8443"]
+        assert gateway.ask()["headers"][":status"] == 200
+
+
+def first_failure(agent):
+    return agent.wait_for(lambda line: line.get("to") == "backing_off", "backing off")["reason"]
+
+
+def test_h2_reverse_is_left_when_the_gateway_does_not_confirm_it(certificates):
+    with stage(certificates, echo, profile="h2-reverse", wait=False, alpn="h2") as (_, _, agent):
+        assert "h2-reverse" in first_failure(agent)
+    # Node's https server confirms no id that it does not have, and goes on without one.
+    with NodeGateway(certificates, noAlpn=True).running() as gateway, Origin(echo).running() as origin, \
+            Agent(gateway.port, certificates, origin.url, "--profile", "h2-reverse", "--serve",
+                  "https://app.example").running(wait=False) as agent:
+        assert "did not agree" in first_failure(agent)
+        assert not any(line.get("to") == "reversing" for line in agent.lines)
+
+
+def test_h2_reverse_is_left_when_the_gateway_does_not_ask_who_we_are(certificates):
+    with stage(certificates, echo, profile="h2-reverse", wait=False, asksWho=False) as (_, _, agent):
+        assert "did not ask for our certificate" in first_failure(agent)
 
 
 @pytest.mark.parametrize("profile", ["ptth", "reverse"])

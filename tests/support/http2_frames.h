@@ -25,6 +25,7 @@ enum FrameType : uint8_t {
   kFrameGoaway = 7,
   kFrameWindowUpdate = 8,
   kFrameContinuation = 9,
+  kFrameOrigin = 12,
 };
 
 inline constexpr uint8_t kFlagEndStream = 0x1;

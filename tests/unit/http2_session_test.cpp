@@ -77,6 +77,40 @@ TEST_CASE("the capacity is in the first SETTINGS, or in a second one where the p
   CHECK(streams_announced(second) == std::vector<uint32_t>{0, 7});
 }
 
+TEST_CASE("origins are announced right behind SETTINGS, in as many frames as they need") {
+  const auto announced = [](const std::vector<std::string>& origins) {
+    SessionOptions options;
+    options.origin_frame = origins;
+    ScriptedGateway gateway(options);
+    std::vector<std::string> found;
+    bool is_behind_settings = false;
+    uint8_t before = 0;
+    for (const ptth::TestFrame& frame : gateway.frames()) {
+      if (frame.type == ptth::kFrameOrigin) {
+        CHECK(frame.stream_id == 0);
+        CHECK(frame.flags == 0);
+        CHECK(frame.payload.size() <= 16384);
+        is_behind_settings |= before == ptth::kFrameSettings;
+        for (size_t at = 0; at < frame.payload.size();) {
+          const size_t size = frame.payload[at] * size_t{256} + frame.payload[at + 1];
+          found.emplace_back(frame.payload.begin() + static_cast<ptrdiff_t>(at + 2),
+                             frame.payload.begin() + static_cast<ptrdiff_t>(at + 2 + size));
+          at += 2 + size;
+        }
+      }
+      before = frame.type;
+    }
+    CHECK(is_behind_settings != origins.empty());
+    CHECK(found == origins);
+  };
+  announced({});
+  announced({"https://app.example", "https://*.app.example:8443"});
+  std::vector<std::string> many;
+  for (int number = 0; number < 200; ++number)
+    many.push_back("https://" + std::to_string(number) + std::string(200, 'a') + ".example");
+  announced(many);
+}
+
 TEST_CASE("a request reaches the origin and its answer the gateway") {
   ScriptedGateway gateway;
   gateway.attach();

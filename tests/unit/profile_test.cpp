@@ -16,6 +16,7 @@ using ptth::Error;
 using ptth::ErrorKind;
 using ptth::Loop;
 using ptth::make_direct_profile;
+using ptth::make_h2_reverse_profile;
 using ptth::make_haproxy_profile;
 using ptth::make_potato_profile;
 using ptth::Profile;
@@ -156,6 +157,64 @@ TEST_CASE_FIXTURE(Fixture, "potato: nothing is sent before the gateway's magic")
   CHECK(wire.written.empty());
 }
 
+TEST_CASE("h2-reverse: what the gateway must do, and what is announced") {
+  const auto profile = make_h2_reverse_profile({"https://*.app.example"});
+  CHECK(profile->name() == "h2-reverse");
+  CHECK(profile->default_alpn() == std::vector<std::string>{"h2-reverse"});
+  CHECK(profile->requires_alpn());
+  CHECK(profile->requires_certificate_request());
+  CHECK(profile->announced_origins() == std::vector<std::string>{"https://*.app.example"});
+  CHECK_FALSE(make_direct_profile()->requires_certificate_request());
+}
+
+TEST_CASE_FIXTURE(Fixture, "h2-reverse: the session begins at once, and without a magic of ours") {
+  begin(make_h2_reverse_profile({}));
+  CHECK(reversals == 0);
+  loop.turn();
+  CHECK(reversals == 1);
+  CHECK(wire.written.empty());
+  stream->write(as_bytes("SETTINGS"));
+  CHECK(wire.written == "SETTINGS");
+}
+
+TEST_CASE_FIXTURE(Fixture, "h2-reverse: the gateway's magic is taken away, in any split") {
+  for (size_t split = 1; split <= kMagic.size() + 3; ++split) {
+    CAPTURE(split);
+    session = {};
+    begin(make_h2_reverse_profile({}));
+    const std::string all = kMagic + "first frames";
+    say(std::string_view(all).substr(0, split));
+    loop.turn();
+    for (size_t at = split; at < all.size(); at += split)
+      say(std::string_view(all).substr(at, split));
+    loop.turn();
+    CHECK(session.received == "first frames");
+    wire.end();
+    CHECK(session.ended);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "h2-reverse: anything but the magic ends the stream, and says what came") {
+  using namespace std::string_view_literals;
+  begin(make_h2_reverse_profile({}));
+  loop.turn();
+  say("\0\0\6\4\0\0\0\0\0"sv);
+  REQUIRE(session.error.has_value());
+  CHECK(session.error->kind == ErrorKind::kProtocol);
+  CHECK(session.error->detail.find("--profile haproxy") != std::string::npos);
+  CHECK(wire.listener == nullptr);
+  stream->write(as_bytes("GOAWAY"));
+  CHECK(wire.written.empty());
+
+  // Also before the session listens.
+  begin(make_h2_reverse_profile({}));
+  say("HTTP/1.1 400");
+  loop.turn();
+  REQUIRE(refusal.has_value());
+  CHECK(refusal->detail.find("HTTP/1 answer") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(Fixture, "direct: nothing is sent before the gateway's magic") {
   begin(make_direct_profile());
   loop.turn();
@@ -287,7 +346,8 @@ TEST_CASE_FIXTURE(Fixture, "the reversed stream passes everything through") {
 }
 
 TEST_CASE_FIXTURE(Fixture, "a hello that is abandoned is silent") {
-  for (const auto& profile : {make_haproxy_profile(), make_direct_profile()}) {
+  for (const auto& profile :
+       {make_haproxy_profile(), make_direct_profile(), make_h2_reverse_profile({})}) {
     begin(profile);
     stream->set_listener(nullptr);
     CHECK(wire.listener == nullptr);

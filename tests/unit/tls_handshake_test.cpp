@@ -183,6 +183,22 @@ TEST_CASE("a CA file may hold the very certificate that the server shows") {
   CHECK(handshake.client.secured);
 }
 
+TEST_CASE("a server that does not ask who we are is refused where that is needed") {
+  TlsSetup setup(certificates());
+  setup.client_parameters.require_certificate_request = true;
+  for (const PeerCertificate asks : {PeerCertificate::kOptional, PeerCertificate::kRequired}) {
+    setup.server.peer_certificate = asks;
+    Handshake handshake(setup);
+    handshake.settle();
+    CHECK(handshake.client.secured);
+  }
+  setup.server.peer_certificate = PeerCertificate::kNone;
+  const Error error = client_failure(setup);
+  CHECK(error.kind == ErrorKind::kProtocol);
+  CHECK(error.detail ==
+        "gw.test: it did not ask for our certificate, so it cannot know who we are");
+}
+
 TEST_CASE("a refused client certificate is heard as the refusal that it is") {
   TlsSetup setup(certificates());
   SUBCASE("of another CA, TLS 1.3: after the handshake, at the first read") {

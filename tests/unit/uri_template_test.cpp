@@ -232,6 +232,9 @@ TEST_CASE("origins are serialized in ASCII, without the scheme's own port") {
 TEST_CASE("a worker without origins, or with such as cannot be written down, is told so") {
   CHECK(contains(serialized({}).error().detail, "no origin"));
   CHECK(contains(serialized({"https://*.example"}).error().detail, "wildcard"));
+  const auto wildcard = ptth::ServedAuthorities::parse({"https://*.example:443"}).value();
+  CHECK(ptth::serialize_origins(wildcard.origins(), ptth::Wildcards::kAllowed).value() ==
+        std::vector<std::string>{"https://*.example"});
   CHECK(contains(serialized({"https://a%41.example"}).error().detail, "ASCII"));
   CHECK(contains(serialized({"https://a!b.example"}).error().detail, "ASCII"));
   CHECK_FALSE(parse_served_origin("null").ok());
