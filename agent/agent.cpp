@@ -4,6 +4,7 @@
 #include "agent/config.h"
 #include "agent/exit_code.h"
 #include "agent/health.h"
+#include "agent/link/credential_watch.h"
 #include "agent/link/link.h"
 #include "agent/origin/http_origin.h"
 #include "agent/process_metrics.h"
@@ -20,6 +21,7 @@
 #include "common/signals.h"
 
 #include <csignal>
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <random>
@@ -53,15 +55,17 @@ void raise_descriptor_limit() {
 // What one gateway's links share.
 struct Gateway {
   // The configuration was accepted, so there is such a profile.
-  Gateway(const GatewayOptions& gateway_options, const ServedAuthorities& served,
-          Metrics& all_metrics)
+  Gateway(const GatewayOptions& gateway_options, const Config& config,
+          const CredentialWatch::Surroundings& around)
       : options(gateway_options),
-        profile(make_profile(options, served).value()),
-        metrics(all_metrics, options.name) {}
+        profile(make_profile(options, config.serve).value()),
+        metrics(around.metrics, options.name),
+        credentials(around, options, config.expiry_warning) {}
 
   GatewayOptions options;
   std::unique_ptr<Profile> profile;
   RelayMetrics metrics;
+  CredentialWatch credentials;
   std::vector<std::unique_ptr<Link>> links;
 };
 
@@ -79,6 +83,7 @@ class Agent final : private Link::Listener {
         worker_id_(make_worker_id()),
         health_(loop, [this] { return look(); }),
         loop_lag_(loop, metrics_),
+        credentials_(loop, [this] { look_at_credentials(); }),
         startup_(loop, [this] { on_startup_timeout(); }),
         drain_deadline_(loop, [this] { on_drain_deadline(); }) {
     register_process_metrics(metrics_, log);
@@ -106,6 +111,7 @@ class Agent final : private Link::Listener {
   [[nodiscard]] bool start_admin();
   [[nodiscard]] Health::Facts look();
   void start_links(Gateway& gateway);
+  void look_at_credentials();
   void on_signal(int number);
   void drain();
   void stop_now();
@@ -145,6 +151,7 @@ class Agent final : private Link::Listener {
   LoopLag loop_lag_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<Signals> signals_;
+  Timer credentials_;
   Timer startup_;
   Timer drain_deadline_;
 };
@@ -155,9 +162,11 @@ int Agent::run() {
   signals_ = Signals::watch(loop_, {SIGTERM, SIGINT, SIGUSR1, SIGHUP},
                             [this](int number) { on_signal(number); });
   for (const GatewayOptions& options : config_.gateways) {
-    gateways_.push_back(std::make_unique<Gateway>(options, config_.serve, metrics_));
+    gateways_.push_back(std::make_unique<Gateway>(
+        options, config_, CredentialWatch::Surroundings{log_, metrics_, tls_contexts_}));
     start_links(*gateways_.back());
   }
+  look_at_credentials();
   if (config_.startup_timeout.count() > 0) startup_.start(config_.startup_timeout);
   loop_.run();
   return exit_code_.value_or(kExitInternal);
@@ -207,6 +216,16 @@ void Agent::start_links(Gateway& gateway) {
     gateway.links.push_back(Link::create(surroundings, gateway.options, index, config_.capacity));
     gateway.links.back()->start();
   }
+}
+
+void Agent::look_at_credentials() {
+  if (config_.credentials_interval.count() <= 0) return;
+  for (const auto& gateway : gateways_) {
+    if (!gateway->credentials.look(std::time(nullptr))) continue;
+    for (const auto& link : gateway->links)
+      link->renew("credentials have changed");
+  }
+  credentials_.start(config_.credentials_interval);
 }
 
 void Agent::on_link_state(const Link& link, LinkState state) {

@@ -30,7 +30,9 @@ struct Config {
   AdminOptions admin;
   Log::Options log;
   Milliseconds drain_timeout{30'000};
-  Milliseconds startup_timeout{0};  // 0: waits for a gateway for ever.
+  Milliseconds startup_timeout{0};               // 0: waits for a gateway for ever.
+  Milliseconds credentials_interval{5'000};      // Between two looks at their files; 0: never.
+  Milliseconds expiry_warning{168 * 3'600'000};  // Before the end of a certificate.
   bool exit_on_auth_failure = false;
   bool insecure_cleartext_gateway = false;  // http:// gateways are allowed.
   std::vector<std::string> warnings;        // For the log at start-up.

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <ctime>
 #include <string_view>
 #include <system_error>
 
@@ -155,6 +156,15 @@ Result<std::unique_ptr<TlsContext>> finish(SslContextPtr context, const TlsOptio
 }
 
 }  // namespace
+
+std::optional<int64_t> OpenSslContext::certificate_expiry() const {
+  const X509* certificate = SSL_CTX_get0_certificate(ssl_context_.get());
+  tm utc{};
+  if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc) != 1) {
+    return std::nullopt;
+  }
+  return int64_t{timegm(&utc)};
+}
 
 Result<std::unique_ptr<TlsContext>> TlsContext::for_client(const TlsOptions& options) {
   ERR_clear_error();

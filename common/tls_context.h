@@ -26,6 +26,8 @@ class OpenSslContext final : public TlsContext {
   OpenSslContext(SslContextPtr ssl_context, bool has_certificate)
       : ssl_context_(std::move(ssl_context)), has_certificate_(has_certificate) {}
 
+  [[nodiscard]] std::optional<int64_t> certificate_expiry() const override;
+
   [[nodiscard]] SSL_CTX* ssl_context() { return ssl_context_.get(); }
 
   // We have a certificate of our own.

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <ctime>
-#include <sys/stat.h>
+#include <string>
 #include <utility>
 
 #include <openssl/x509.h>
@@ -17,10 +16,6 @@ constexpr size_t kEntriesMax = 64;
 // A certificate that expires is noticed when its context is made.
 constexpr std::chrono::hours kAgeMax{1};
 
-int64_t nanoseconds(const timespec& time) {
-  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
 std::string from_environment(const char* variable, const char* otherwise) {
   const char* value = std::getenv(variable);
   return value != nullptr ? value : otherwise;
@@ -28,38 +23,28 @@ std::string from_environment(const char* variable, const char* otherwise) {
 
 }  // namespace
 
-TlsContexts::Stamp TlsContexts::stamp_of(const std::string& path) {
-  struct stat file {};
-
-  if (path.empty() || ::stat(path.c_str(), &file) != 0) return {};
-  return {uint64_t{file.st_dev}, uint64_t{file.st_ino}, int64_t{file.st_size},
-          nanoseconds(file.st_mtim), nanoseconds(file.st_ctim)};
-}
-
-std::vector<TlsContexts::Stamp> TlsContexts::stamps_of(const TlsOptions& options) {
-  std::vector<Stamp> stamps = {stamp_of(options.cert_file), stamp_of(options.key_file)};
+std::vector<FileStamp> TlsContexts::stamps_of(const TlsOptions& options) {
+  std::vector<FileStamp> stamps = {FileStamp::of(options.cert_file),
+                                   FileStamp::of(options.key_file)};
   if (!options.ca_file.empty()) {
-    stamps.push_back(stamp_of(options.ca_file));
+    stamps.push_back(FileStamp::of(options.ca_file));
     return stamps;
   }
-  stamps.push_back(
-      stamp_of(from_environment(X509_get_default_cert_file_env(), X509_get_default_cert_file())));
-  stamps.push_back(
-      stamp_of(from_environment(X509_get_default_cert_dir_env(), X509_get_default_cert_dir())));
+  stamps.push_back(FileStamp::of(
+      from_environment(X509_get_default_cert_file_env(), X509_get_default_cert_file())));
+  stamps.push_back(FileStamp::of(
+      from_environment(X509_get_default_cert_dir_env(), X509_get_default_cert_dir())));
   return stamps;
 }
 
-bool TlsContexts::settled(const std::vector<Stamp>& stamps) const {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return std::all_of(stamps.begin(), stamps.end(), [&](const Stamp& stamp) {
-    return stamp.changed_ns <= nanoseconds(now) - settle_time_.count();
-  });
+bool TlsContexts::settled(const std::vector<FileStamp>& stamps) const {
+  return std::all_of(stamps.begin(), stamps.end(),
+                     [this](const FileStamp& stamp) { return stamp.settled(settle_time_); });
 }
 
 Result<std::shared_ptr<TlsContext>> TlsContexts::for_client(const TlsOptions& options) {
   // Before the files are read: what changes meanwhile is read again next time.
-  std::vector<Stamp> stamps = stamps_of(options);
+  std::vector<FileStamp> stamps = stamps_of(options);
   const auto now = std::chrono::steady_clock::now();
   const auto known = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& entry) { return entry.options == options; });

@@ -5,12 +5,11 @@
 // dial.
 
 #include "common/error.h"
+#include "common/file_stamp.h"
 #include "common/tls_stream.h"
 
 #include <chrono>
-#include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 namespace ptth {
@@ -33,27 +32,15 @@ class TlsContexts {
   [[nodiscard]] Result<std::shared_ptr<TlsContext>> for_client(const TlsOptions& options);
 
  private:
-  // What stat(2) says of a file; all zero when there is none.
-  struct Stamp {
-    uint64_t device = 0;
-    uint64_t inode = 0;
-    int64_t size = 0;
-    int64_t modified_ns = 0;
-    int64_t changed_ns = 0;
-
-    [[nodiscard]] bool operator==(const Stamp&) const = default;
-  };
-
   struct Entry {
     TlsOptions options;
-    std::vector<Stamp> stamps;
+    std::vector<FileStamp> stamps;
     std::chrono::steady_clock::time_point made;
     std::shared_ptr<TlsContext> context;
   };
 
-  [[nodiscard]] static Stamp stamp_of(const std::string& path);
-  [[nodiscard]] static std::vector<Stamp> stamps_of(const TlsOptions& options);
-  [[nodiscard]] bool settled(const std::vector<Stamp>& stamps) const;
+  [[nodiscard]] static std::vector<FileStamp> stamps_of(const TlsOptions& options);
+  [[nodiscard]] bool settled(const std::vector<FileStamp>& stamps) const;
 
   std::chrono::nanoseconds settle_time_;
   std::vector<Entry> entries_;

@@ -9,7 +9,9 @@
 #include "common/error.h"
 #include "common/loop.h"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +50,9 @@ class TlsContext {
   // match, expired).
   [[nodiscard]] static Result<std::unique_ptr<TlsContext>> for_client(const TlsOptions& options);
   [[nodiscard]] static Result<std::unique_ptr<TlsContext>> for_server(const TlsOptions& options);
+
+  // The end of our certificate's validity, in seconds since 1970; nothing without a certificate.
+  [[nodiscard]] virtual std::optional<int64_t> certificate_expiry() const = 0;
 };
 
 class TlsStream : public ByteStream {

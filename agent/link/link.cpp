@@ -43,6 +43,8 @@ class GatewayLink final : public Link, private Connection::Listener {
 
   void abort() override { command(Command::kAbort); }
 
+  void renew(std::string_view reason) override;
+
   [[nodiscard]] LinkState state() const override { return state_; }
 
   [[nodiscard]] const std::string& gateway() const override { return options_.name; }
@@ -70,6 +72,15 @@ class GatewayLink final : public Link, private Connection::Listener {
   void on_active_ended(Milliseconds attached_for, const Error& error);
   void redial_at_once(Counter& redials, std::string_view reason);
   void back_off(Milliseconds wait, std::string_view reason);
+  void plan_renewal(Milliseconds wait, std::string_view reason);
+  void plan_renewal_by_age();
+  void dial_successor();
+  void on_successor_ended(const Error& error);
+  void on_successor_redirected(std::unique_ptr<Detour> detour);
+  void succeed();
+  void retire_active();
+  void drop_successor();
+  [[nodiscard]] std::unique_ptr<Connection> make_connection();
   void note_failure(const Error& error);
   void note_attached();
   void begin_drain();
@@ -86,7 +97,9 @@ class GatewayLink final : public Link, private Connection::Listener {
   uint32_t index_;
   uint32_t capacity_;
   LinkMetrics metrics_;
+  Random random_;
   Backoff backoff_;
+  Backoff renewal_backoff_;
   LinkState state_ = LinkState::kIdle;
   Command wanted_ = Command::kNone;
   bool failing_ = false;  // The last attempt failed, and so is worth a warning.
@@ -97,9 +110,13 @@ class GatewayLink final : public Link, private Connection::Listener {
   std::unique_ptr<Detour> detour_;
   uint32_t redirects_ = 0;  // One after the other.
   std::unique_ptr<Connection> active_;
+  // Dialled while active_ is attached, to replace it.
+  std::unique_ptr<Connection> successor_;
+  std::string renewal_reason_;
   // Left by the gateway, oldest first.
   std::vector<std::unique_ptr<Connection>> retiring_;
   Timer redial_;
+  Timer renewal_;
   Timer abort_grace_;
   EndOfTurn obey_;
 };
@@ -111,8 +128,11 @@ GatewayLink::GatewayLink(const Surroundings& around, const GatewayOptions& optio
       index_(index),
       capacity_(capacity),
       metrics_(around.metrics, options.name),
-      backoff_(options.backoff, around.random ? around.random : make_random()),
+      random_(around.random ? around.random : make_random()),
+      backoff_(options.backoff, random_),
+      renewal_backoff_(options.backoff, random_),
       redial_(around.loop, [this] { dial(); }),
+      renewal_(around.loop, [this] { dial_successor(); }),
       abort_grace_(around.loop,
                    [this] {
                      discard_all();
@@ -156,15 +176,23 @@ void GatewayLink::obey() {
   }
 }
 
-void GatewayLink::dial() {
+std::unique_ptr<Connection> GatewayLink::make_connection() {
   metrics_.dials.add();
-  active_ = std::make_unique<Connection>(
+  return std::make_unique<Connection>(
       Connection::Parameters{around_, options_, index_, capacity_, id(), std::move(detour_)},
       static_cast<Connection::Listener&>(*this));
+}
+
+void GatewayLink::dial() {
+  active_ = make_connection();
   transition(active_->step(), "dial");
 }
 
 void GatewayLink::on_connection_step(Connection& connection, LinkState step) {
+  if (&connection == successor_.get()) {
+    if (step == LinkState::kAttached) succeed();
+    return;
+  }
   if (state_ == LinkState::kDraining || &connection != active_.get()) return;
   if (step == LinkState::kAttached) note_attached();
   transition(step, "");
@@ -173,16 +201,25 @@ void GatewayLink::on_connection_step(Connection& connection, LinkState step) {
 // Make before break: the session goes on with what it has while the next one is dialled.
 void GatewayLink::on_connection_leaving(Connection& connection) {
   if (state_ != LinkState::kAttached || &connection != active_.get()) return;
+  drop_successor();
+  retire_active();
+  redial_at_once(metrics_.redials_after_leaving, "the gateway sends no new requests here");
+}
+
+void GatewayLink::retire_active() {
   backoff_.was_attached(active_->attached_for());
   if (retiring_.size() == kRetiringMax) {
     discard(std::move(retiring_.front()));
     retiring_.erase(retiring_.begin());
   }
   retiring_.push_back(std::move(active_));
-  redial_at_once(metrics_.redials_after_leaving, "the gateway sends no new requests here");
 }
 
 void GatewayLink::on_connection_ended(Connection& connection, const Error& error) {
+  if (&connection == successor_.get()) {
+    on_successor_ended(error);
+    return;
+  }
   if (&connection == active_.get()) {
     const Milliseconds attached_for = active_->attached_for();
     discard(std::move(active_));
@@ -203,6 +240,10 @@ void GatewayLink::on_connection_ended(Connection& connection, const Error& error
 
 // What we asked for is elsewhere, or not there yet: no failure, as long as it comes to an end.
 void GatewayLink::on_connection_redirected(Connection& connection, std::unique_ptr<Detour> detour) {
+  if (&connection == successor_.get()) {
+    on_successor_redirected(std::move(detour));
+    return;
+  }
   CHECK_INVARIANT(&connection == active_.get() && state_ == LinkState::kReversing);
   const Milliseconds waited = active_->age();
   const bool is_moved = connection.is_moved();
@@ -220,6 +261,7 @@ void GatewayLink::on_connection_redirected(Connection& connection, std::unique_p
 }
 
 void GatewayLink::on_active_ended(Milliseconds attached_for, const Error& error) {
+  drop_successor();
   if (state_ == LinkState::kAttached) {
     backoff_.was_attached(attached_for);
     // HAProxy closes idle links with a bare end, all the time.
@@ -252,6 +294,75 @@ void GatewayLink::back_off(Milliseconds wait, std::string_view reason) {
   transition(LinkState::kBackingOff, reason);
 }
 
+// --- Make before break --------------------------------------------------------------------------
+
+void GatewayLink::renew(std::string_view reason) {
+  const Milliseconds wait(random_(static_cast<uint64_t>(options_.renew_spread.count())));
+  // A gateway that has refused us is not asked again for long, unless there is something new.
+  if (state_ == LinkState::kBackingOff && credentials_refused_) redial_.start(wait);
+  if (state_ != LinkState::kAttached) return;
+  // What is being dialled may have begun with what is no longer right.
+  drop_successor();
+  plan_renewal(wait, reason);
+}
+
+void GatewayLink::plan_renewal(Milliseconds wait, std::string_view reason) {
+  renewal_reason_ = reason;
+  renewal_.start(wait);
+}
+
+// Agents that were started together do not all come at once.
+void GatewayLink::plan_renewal_by_age() {
+  if (options_.max_age.count() <= 0) return;
+  const auto jitter = static_cast<uint64_t>(options_.max_age.count() / 5);
+  plan_renewal(options_.max_age - Milliseconds(random_(jitter)), "its age");
+}
+
+void GatewayLink::dial_successor() {
+  if (state_ != LinkState::kAttached || successor_) return;
+  around_.log.info("replacing the connection of a link",
+                   {{"gateway", options_.name}, {"link", id()}, {"reason", renewal_reason_}});
+  successor_ = make_connection();
+}
+
+void GatewayLink::succeed() {
+  retire_active();
+  active_ = std::move(successor_);
+  metrics_.renewals.add();
+  note_attached();
+  log_transition(LinkState::kAttached, "replaced: " + renewal_reason_);
+  retiring_.back()->drain();
+}
+
+void GatewayLink::on_successor_ended(const Error& error) {
+  discard(std::move(successor_));
+  redirects_ = 0;
+  metrics_.renewals_failed.add();
+  const Milliseconds wait = renewal_backoff_.after_failure(cause_of(error), error.retry_after);
+  around_.log.warn("a link keeps its connection, because another cannot be had",
+                   {{"gateway", options_.name},
+                    {"link", id()},
+                    {"reason", error.detail},
+                    {"wait_ms", int64_t{wait.count()}}});
+  plan_renewal(wait, renewal_reason_);
+}
+
+void GatewayLink::on_successor_redirected(std::unique_ptr<Detour> detour) {
+  if (detour && ++redirects_ > options_.hello.redirects_max) {
+    on_successor_ended({ErrorKind::kConfiguration, Side::kGateway,
+                        "the gateway sends us from place to place", false});
+    return;
+  }
+  discard(std::move(successor_));
+  detour_ = std::move(detour);
+  plan_renewal(renewal_backoff_.at_once().value_or(options_.backoff.max), renewal_reason_);
+}
+
+void GatewayLink::drop_successor() {
+  renewal_.stop();
+  if (successor_) discard(std::move(successor_));
+}
+
 void GatewayLink::note_failure(const Error& error) {
   metrics_.failures(error.kind).add();
   failing_ = true;
@@ -269,6 +380,7 @@ void GatewayLink::note_attached() {
   failing_ = false;
   redirects_ = 0;
   last_error_.clear();
+  plan_renewal_by_age();
 }
 
 void GatewayLink::begin_drain() {
@@ -292,6 +404,7 @@ void GatewayLink::begin_abort() {
 // What is left are the connections that have a session.
 std::vector<Connection*> GatewayLink::stop_dialling() {
   redial_.stop();
+  drop_successor();
   if (active_ && !active_->has_session()) discard(std::move(active_));
   std::vector<Connection*> sessions;
   if (active_) sessions.push_back(active_.get());
@@ -312,6 +425,7 @@ void GatewayLink::discard(std::unique_ptr<Connection> connection) {
 }
 
 void GatewayLink::discard_all() {
+  drop_successor();
   if (active_) discard(std::move(active_));
   for (auto& connection : retiring_)
     discard(std::move(connection));

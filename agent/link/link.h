@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ptth {
@@ -45,6 +46,8 @@ struct GatewayOptions {
   Milliseconds address_race_delay{250};  // RFC 8305 section 5.
   Milliseconds hello_timeout{10'000};  // The profile's hello to its end, or to a sign of patience.
   HelloOptions hello;
+  Milliseconds max_age{0};  // A connection is replaced at this age at the latest; 0: never.
+  Milliseconds renew_spread{5'000};  // A replacement is dialled somewhere within this time.
 };
 
 class Link {
@@ -91,6 +94,10 @@ class Link {
   // Ends in kClosed once what is in flight has finished; how long that may take is the caller's to
   // bound, with abort().
   virtual void drain() = 0;
+  // Make before break: another connection is dialled, and takes over once it is attached; what is
+  // in flight ends on the one before it, which stays if the other cannot be had. While the link is
+  // not attached its next dial does the same. reason: for the log.
+  virtual void renew(std::string_view reason) = 0;
   // Ends in kClosed at once: exchanges are reset, and that gets a second to leave.
   virtual void abort() = 0;
 

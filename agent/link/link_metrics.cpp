@@ -7,6 +7,10 @@ namespace {
 constexpr const char* kRedialsHelp =
     "Dials without a wait: a link that was attached ended without a fault, or the gateway wants "
     "another connection.";
+constexpr const char* kRenewalsHelp =
+    "Attempts to replace a connection by a newer one before it ends: because of its age, or "
+    "because "
+    "credentials have changed.";
 
 }  // namespace
 
@@ -19,6 +23,10 @@ LinkMetrics::LinkMetrics(Metrics& metrics, const std::string& gateway)
                                           {{"gateway", gateway}, {"cause", "closed"}})),
       redials_after_leaving(metrics.counter("ptth_link_redials", kRedialsHelp,
                                             {{"gateway", gateway}, {"cause", "leaving"}})),
+      renewals(metrics.counter("ptth_link_renewals", kRenewalsHelp,
+                               {{"gateway", gateway}, {"outcome", "replaced"}})),
+      renewals_failed(metrics.counter("ptth_link_renewals", kRenewalsHelp,
+                                      {{"gateway", gateway}, {"outcome", "failed"}})),
       redials_elsewhere(metrics.counter("ptth_link_redials", kRedialsHelp,
                                         {{"gateway", gateway}, {"cause", "redirected"}})),
       redials_to_ask_again(metrics.counter("ptth_link_redials", kRedialsHelp,

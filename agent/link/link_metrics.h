@@ -27,6 +27,8 @@ class LinkMetrics {
   Counter& attaches;
   Counter& redials_after_close;    // At once, after the gateway closed an attached link.
   Counter& redials_after_leaving;  // At once, after its GOAWAY.
+  Counter& renewals;               // Connections replaced by a newer one, before they ended.
+  Counter& renewals_failed;        // Replacements that could not be had; the older one stays.
   Counter& redials_elsewhere;      // After a redirect.
   Counter& redials_to_ask_again;   // The gateway gave up waiting for a request to send.
   Gauge& credentials_refused;      // Links whose last attempt ended so.
