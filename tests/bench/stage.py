@@ -53,20 +53,24 @@ class Certificates:
     """One authority, the gateway's certificate for gw.test and the worker's, CN=worker1."""
 
     def __init__(self, directory):
+        self.directory = directory
         self.ca = directory / "ca.pem"
         self.gateway, self.gateway_key = directory / "gw.pem", directory / "gw.key"
         self.worker, self.worker_key = directory / "worker.pem", directory / "worker.key"
         self.worker_both = directory / "worker-both.pem"
         ca_key = directory / "ca.key"
         self._openssl("req", "-x509", "-subj", "/CN=bench ca", "-keyout", ca_key, "-out", self.ca)
-        signed = ("-CA", self.ca, "-CAkey", ca_key)
+        self._signed = signed = ("-CA", self.ca, "-CAkey", ca_key)
         self._openssl("req", "-x509", *signed, "-subj", "/CN=gw.test", "-addext",
                       "subjectAltName=DNS:gw.test", "-addext", "basicConstraints=critical,CA:FALSE",
                       "-keyout", self.gateway_key, "-out", self.gateway)
-        self._openssl("req", "-x509", *signed, "-subj", "/CN=worker1", "-addext",
-                      "basicConstraints=critical,CA:FALSE",
-                      "-keyout", self.worker_key, "-out", self.worker)
+        self.issue_worker(self.worker, self.worker_key)
         self.worker_both.write_text(self.worker.read_text() + self.worker_key.read_text())
+
+    def issue_worker(self, certificate, key):
+        """Another certificate for the same worker."""
+        self._openssl("req", "-x509", *self._signed, "-subj", "/CN=worker1", "-addext",
+                      "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate)
 
     @staticmethod
     def _openssl(*arguments):

@@ -101,6 +101,31 @@ class Gateway:
         return f"http://127.0.0.1:{self.http2}{path}"
 
 
+class MountedCertificates:
+    """The worker's certificate and key as Kubernetes mounts secrets: links through a link that is
+    swapped when the secret is renewed. Stands in for Certificates."""
+
+    def __init__(self, directory, certificates):
+        self._directory, self._certificates, self._version = directory, certificates, 0
+        self.ca = certificates.ca
+        self.worker, self.worker_key = directory / "tls.crt", directory / "tls.key"
+        for link in (self.worker, self.worker_key):
+            link.symlink_to(Path("..data") / link.name)
+        self.renew()
+
+    def renew(self):
+        self._version += 1
+        version = self._directory / f"..{self._version}"
+        version.mkdir()
+        self._certificates.issue_worker(version / "tls.crt", version / "tls.key")
+        self.point_to(version)
+
+    def point_to(self, version):
+        fresh = self._directory / "..data_tmp"
+        fresh.symlink_to(version.name)
+        fresh.rename(self._directory / "..data")
+
+
 class Agent:
     """The agent under test. Its JSON log lines are kept as they come."""
 

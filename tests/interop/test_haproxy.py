@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from peers import (BULK_BYTES, IS_SANITIZED, MANY_REQUESTS, Agent, Certificates, Gateway, Origin,  # noqa: E402
-                   curl, h2load, nginx, pattern, pattern_digest, plain, wait_until)
+from peers import (BULK_BYTES, IS_SANITIZED, MANY_REQUESTS, Agent, Certificates, Gateway,  # noqa: E402
+                   MountedCertificates, Origin, curl, h2load, nginx, pattern, pattern_digest, plain, wait_until)
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +309,48 @@ def test_one_of_two_workers_leaves_under_load_and_nothing_is_lost_or_doubled(rec
         loader.join()
         assert result["2xx"] == count
         assert len(origin.requests) == count
+
+
+def test_certificates_are_rotated_under_load_and_nothing_is_lost_or_doubled(recommended, certificates, tmp_path):
+    def answer(request, write):
+        write(plain(b"ok"))
+
+    count, rotations = MANY_REQUESTS // 5, 5
+    mounted = MountedCertificates(tmp_path, certificates)
+    with Origin(answer).running() as origin, \
+            Agent(recommended.workers, mounted, origin.url, "--credentials-interval", "50ms",
+                  "--renew-spread", "50ms").running() as agent:
+        result = {}
+
+        def load():
+            result.update(h2load("-n", count, "-c", 4, "-m", 5, recommended.http2_url("/")))
+
+        loader = threading.Thread(target=load)
+        loader.start()
+        for rotation in range(1, rotations + 1):
+            wait_until(lambda: len(origin.requests) > count * rotation // (rotations + 2), "load")
+            mounted.renew()
+            agent.wait_for(lambda line: "replaced" in line.get("reason", ""), "a new connection",
+                           count=rotation)
+        loader.join()
+        assert result["2xx"] == count
+        assert len(origin.requests) == count
+
+
+def test_a_certificate_that_cannot_be_used_leaves_the_link_as_it_is(recommended, certificates, tmp_path):
+    mounted = MountedCertificates(tmp_path, certificates)
+    with Origin(echo).running() as origin, \
+            Agent(recommended.workers, mounted, origin.url, "--credentials-interval",
+                  "50ms").running() as agent:
+        broken = tmp_path / "..broken"
+        broken.mkdir()
+        (broken / "tls.crt").write_bytes(mounted.worker.read_bytes())
+        (broken / "tls.key").write_bytes(certificates.gateway_key.read_bytes())
+        mounted.point_to(broken)
+        complaint = agent.wait_for(lambda line: "cannot be used" in line["message"], "a complaint")
+        assert "does not belong to the certificate" in complaint["detail"]
+        assert curl(recommended.url("/")).stdout
+        assert not [line for line in agent.lines if "replac" in line["message"]]
 
 
 def test_an_origin_that_is_away_is_a_502_and_its_return_is_noticed(recommended, certificates):
