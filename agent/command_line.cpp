@@ -15,10 +15,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <unistd.h>
 
 #include <CLI/App.hpp>
@@ -199,7 +199,8 @@ LoadedConfig load(const ParsedFlags& flags, const Environment& environment) {
     if (text) {
       sources.file = {file_name, std::move(*text)};
     } else {
-      read_error = file_name + ": " + (errno == 0 ? "cannot be read" : std::strerror(errno));
+      read_error = file_name + ": " +
+                   (errno == 0 ? "cannot be read" : std::generic_category().message(errno));
     }
   }
   if (!read_error.empty()) {
@@ -311,6 +312,7 @@ int run_command_line(const Arguments& arguments, const Environment& environment)
   const std::optional<Verb> verb = take_verb(rest);
   if (!verb) {
     std::vector<std::string> names;
+    names.reserve(kVerbs.size());
     for (const auto& [name, known] : kVerbs)
       names.emplace_back(name);
     return usage_error("unknown verb \"" + rest.front() + "\"" + did_you_mean(rest.front(), names));

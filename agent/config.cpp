@@ -170,7 +170,7 @@ class ConfigMerger {
       problem(ConfigSource::kDefault,
               "no gateway: give --gateway https://..., PTTH_GATEWAY, or \"gateways\" in the file");
     }
-    if (process_winners_.count(find_option_by_flag("origin")) == 0) {
+    if (!process_winners_.contains(find_option_by_flag("origin"))) {
       problem(ConfigSource::kDefault,
               "no origin: give --origin http://localhost:3000, PTTH_ORIGIN, or \"origin\" in the "
               "file");

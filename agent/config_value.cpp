@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <ranges>
 #include <span>
 
 namespace ptth {
@@ -115,9 +116,9 @@ std::optional<Error> missing_unit(std::string_view text, std::span<const Unit> u
   const bool bare = !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
   if (!bare || text == "0") return std::nullopt;
   std::string hint;
-  for (auto unit = units.rbegin(); unit != units.rend(); ++unit) {
+  for (const Unit& unit : std::ranges::reverse_view(units)) {
     if (!hint.empty()) hint += " or ";
-    hint.append(text).append(unit->name);
+    hint.append(text).append(unit.name);
   }
   return configuration_error(in_quotes(text) + " has no unit; write " + hint);
 }
@@ -201,7 +202,7 @@ Result<uint64_t> parse_size(std::string_view text) {
   if (auto error = missing_unit(text, kSizeUnits)) return *error;
   if (text == "0") return uint64_t{0};
   std::string_view rest = text;
-  const Result<uint64_t> size = take_quantity(text, rest, kSizeUnits);
+  Result<uint64_t> size = take_quantity(text, rest, kSizeUnits);
   if (size && !rest.empty()) {
     return configuration_error(in_quotes(text) + " is more than one number with a unit");
   }

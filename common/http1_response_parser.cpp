@@ -2,6 +2,8 @@
 
 #include "common/http_rules.h"
 
+#include <algorithm>
+
 namespace ptth {
 
 namespace {
@@ -102,10 +104,8 @@ Http1Fault Http1ResponseParser::parse_status_line(std::string_view line) {
   const char minor = line[kVersionPrefix.size()];
   if (minor != '0' && minor != '1') return Http1Fault::kVersion;
   http_1_1_ = minor == '1';
-  const char* const status = line.data() + kStatusAt;
-  if (!is_digit(status[0]) || !is_digit(status[1]) || !is_digit(status[2])) {
-    return Http1Fault::kStartLine;
-  }
+  const std::string_view status = line.substr(kStatusAt, 3);
+  if (!std::all_of(status.begin(), status.end(), is_digit)) return Http1Fault::kStartLine;
   head_.status = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
   if (line.size() > kReasonAt) {
     if (line[kReasonAt] != ' ') return Http1Fault::kStartLine;

@@ -35,7 +35,7 @@ class Lookup {
   struct Question;
 
   explicit Lookup(std::shared_ptr<Question> question);
-  static void* run(void* question) noexcept;
+  static void* run(void* argument) noexcept;
 
   // Owned by this and by the thread, which may outlive it.
   std::shared_ptr<Question> question_;

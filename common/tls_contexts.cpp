@@ -17,6 +17,7 @@ constexpr size_t kEntriesMax = 64;
 constexpr std::chrono::hours kAgeMax{1};
 
 std::string from_environment(const char* variable, const char* otherwise) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment.
   const char* value = std::getenv(variable);
   return value != nullptr ? value : otherwise;
 }

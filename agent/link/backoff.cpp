@@ -45,11 +45,12 @@ Random make_seeded_random(uint64_t seed) {
 }
 
 Backoff::Backoff(const BackoffOptions& options, Random random)
-    : options_(options), random_(std::move(random)) {
+    : options_(options),
+      random_(std::move(random)),
+      at_once_credit_(options.at_once_per * options.at_once_burst) {
   options_.min = std::max(options_.min, Milliseconds(1));
   options_.max = std::max(options_.max, options_.min);
   options_.refused_min = std::max(options_.refused_min, options_.min);
-  at_once_credit_ = options_.at_once_per * options_.at_once_burst;
 }
 
 Milliseconds Backoff::after_failure(Cause cause, Milliseconds retry_after) {

@@ -153,8 +153,9 @@ void Connection::on_reversed(ChannelProtocol channel) {
   options.drain_style = profile().drain_style();
   options.capacity_in_second_settings = profile().capacity_in_second_settings();
   options.origin_frame = profile().announced_origins();
-  session_ = start_http2_session(loop_, *stream_, around.origin, around.log, around.relay_metrics,
-                                 around.budget, std::move(options), *this);
+  session_ = start_http2_session(
+      {loop_, *stream_, around.origin, around.log, around.relay_metrics, around.budget},
+      std::move(options), *this);
   move_to(LinkState::kAttaching);
 }
 

@@ -19,7 +19,7 @@ namespace ptth {
 // Another place than the configuration's, to which a gateway has sent us.
 struct Detour {
   std::string host;
-  uint16_t port;
+  uint16_t port = 0;
   std::string server_name;
   std::unique_ptr<Profile> profile;
 };

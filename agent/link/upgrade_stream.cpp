@@ -84,6 +84,7 @@ class UpgradeStream final : public HelloStream {
       return;
     }
     std::vector<Secret> secrets;
+    secrets.reserve(credentials.size());
     for (SecretField& field : credentials)
       secrets.push_back(std::move(field.value));
     answer_.start(std::move(secrets));

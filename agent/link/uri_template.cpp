@@ -110,6 +110,11 @@ bool has_ascii_serialization(const Authority& authority) {
   });
 }
 
+Error prefix_of_list(const std::string& name, size_t prefix) {
+  return wrong("{" + name + ":" + std::to_string(prefix) + "}: " + name +
+               " is a list, of which there is no prefix (RFC 6570 section 2.4.1)");
+}
+
 }  // namespace
 
 Result<UriTemplate> UriTemplate::parse(std::string_view text) {
@@ -252,10 +257,7 @@ Result<void> UriTemplate::expand_part(const Part& part, const std::vector<UriVar
                                     [&](const UriVariable& one) { return one.name == term.name; });
     if (found == variables.end() || found->values.empty()) continue;
     const bool is_list = found->kind == UriVariable::Kind::kList;
-    if (is_list && term.prefix > 0) {
-      return wrong("{" + term.name + ":" + std::to_string(term.prefix) + "}: " + term.name +
-                   " is a list, of which there is no prefix (RFC 6570 section 2.4.1)");
-    }
+    if (is_list && term.prefix > 0) return prefix_of_list(term.name, term.prefix);
     for (size_t index = 0; index < found->values.size(); ++index) {
       if (index == 0 || (is_list && term.exploded)) {
         begin_item(term.name);

@@ -39,22 +39,22 @@ class Http2Session final : public Session,
                            private QuietDrain::Actions,
                            private Liveness::Actions {
  public:
-  Http2Session(Loop& loop, ByteStream& stream, Origin& origin, Log& log, RelayMetrics& metrics,
-               Budget& budget, SessionOptions options, Session::Listener& listener)
-      : loop_(loop),
-        stream_(stream),
-        log_(log),
-        metrics_(metrics),
+  Http2Session(const SessionSurroundings& around, SessionOptions options,
+               Session::Listener& listener)
+      : loop_(around.loop),
+        stream_(around.stream),
+        log_(around.log),
+        metrics_(around.metrics),
         options_(completed(std::move(options))),
         listener_(listener),
         guard_(options_.limits),
         engine_(*this, streams_, engine_options(options_)),
-        streams_({loop, stream, origin, log, metrics, budget, guard_, engine_, *this}, options_),
-        produce_(loop, [this] { produce(); }),
-        deadline_(loop, [this] { on_deadline(); }),
-        sweep_(loop, [this] { sweep_stalled(); }),
-        liveness_(loop, options_.limits.ping_after, options_.limits.ping_timeout, *this),
-        quiet_drain_(loop, options_.capacity, options_.limits.drain_hold, *this) {
+        streams_({around, guard_, engine_, *this}, options_),
+        produce_(loop_, [this] { produce(); }),
+        deadline_(loop_, [this] { on_deadline(); }),
+        sweep_(loop_, [this] { sweep_stalled(); }),
+        liveness_(loop_, options_.limits.ping_after, options_.limits.ping_timeout, *this),
+        quiet_drain_(loop_, options_.capacity, options_.limits.drain_hold, *this) {
     stream_.set_listener(this);
     deadline_.start(options_.limits.settings_timeout);
     sweep_.start(options_.limits.progress_timeout / kSweepsPerTimeout);
@@ -475,7 +475,6 @@ void Http2Session::abort() {
 
 void Http2Session::end(const Error& error, Verdict verdict_for_open_exchanges) {
   if (state_ == SessionState::kEnded) return;
-  const Error reason = error;
   state_ = SessionState::kEnded;
   produce_.cancel();
   deadline_.stop();
@@ -484,16 +483,14 @@ void Http2Session::end(const Error& error, Verdict verdict_for_open_exchanges) {
   quiet_drain_.stop();
   streams_.end_all(verdict_for_open_exchanges);
   stream_.set_listener(nullptr);
-  listener_.on_session_ended(reason);
+  listener_.on_session_ended(error);
 }
 
 }  // namespace
 
-std::unique_ptr<Session> start_http2_session(Loop& loop, ByteStream& stream, Origin& origin,
-                                             Log& log, RelayMetrics& metrics, Budget& budget,
+std::unique_ptr<Session> start_http2_session(const SessionSurroundings& surroundings,
                                              SessionOptions options, Session::Listener& listener) {
-  return std::make_unique<Http2Session>(loop, stream, origin, log, metrics, budget,
-                                        std::move(options), listener);
+  return std::make_unique<Http2Session>(surroundings, std::move(options), listener);
 }
 
 }  // namespace ptth

@@ -15,19 +15,19 @@ constexpr uint64_t kBriefAnswerMax = uint64_t{8} * 1024;
 }  // namespace
 
 Http2Streams::Http2Streams(const Surroundings& surroundings, const SessionOptions& options)
-    : loop_(surroundings.loop),
-      stream_(surroundings.stream),
-      origin_(surroundings.origin),
-      metrics_(surroundings.metrics),
+    : loop_(surroundings.session.loop),
+      stream_(surroundings.session.stream),
+      origin_(surroundings.session.origin),
+      metrics_(surroundings.session.metrics),
       guard_(surroundings.guard),
       engine_(surroundings.engine),
       owner_(surroundings.owner),
       options_(options),
       link_budget_{options.limits.link_buffer_bytes, 0},
-      around_{surroundings.loop,
-              surroundings.log,
-              surroundings.metrics,
-              surroundings.process_budget,
+      around_{loop_,
+              surroundings.session.log,
+              metrics_,
+              surroundings.session.process_budget,
               link_budget_,
               *this,
               options.gateway,
@@ -325,6 +325,7 @@ void Http2Streams::start_oldest_deferred() {
 
 void Http2Streams::start_all_deferred() {
   // By index: a start may add to the list's end, and ends nothing at once.
+  // NOLINTNEXTLINE(modernize-loop-convert)
   for (size_t index = 0; index < exchanges_.size(); ++index)
     if (exchanges_[index]->deferred()) exchanges_[index]->start_deferred(origin_);
 }

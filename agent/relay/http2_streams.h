@@ -47,12 +47,7 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   };
 
   struct Surroundings {
-    Loop& loop;
-    ByteStream& stream;
-    Origin& origin;
-    Log& log;
-    RelayMetrics& metrics;
-    Budget& process_budget;
+    const SessionSurroundings& session;
     FrameGuard& guard;
     Nghttp2Server& engine;  // Not touched before the first event.
     Owner& owner;

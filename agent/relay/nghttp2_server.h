@@ -17,6 +17,7 @@
 #include <vector>
 
 struct nghttp2_session;
+// NOLINTNEXTLINE(readability-redundant-declaration): its header stays out of ours.
 extern "C" void nghttp2_session_del(nghttp2_session* session);
 
 namespace ptth {

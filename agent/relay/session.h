@@ -4,9 +4,13 @@
 // that calls an Origin. There is one per version of HTTP; each has a factory in a header of its
 // own.
 
+#include "agent/origin/origin.h"
 #include "agent/relay/request_reader.h"
 #include "agent/relay/session_limits.h"
+#include "common/byte_stream.h"
 #include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +18,9 @@
 #include <vector>
 
 namespace ptth {
+
+struct RelayMetrics;
+struct Budget;
 
 // How a gateway learns that we leave.
 enum class DrainStyle {
@@ -25,6 +32,16 @@ enum class DrainStyle {
   // have ended; then they are refused, and GOAWAY and the end of the connection follow in the same
   // write. HAProxy takes the link out of its pool with that, and sends them elsewhere.
   kHoldAndClose,
+};
+
+// What a session borrows; all of it outlives the session.
+struct SessionSurroundings {
+  Loop& loop;
+  ByteStream& stream;
+  Origin& origin;
+  Log& log;
+  RelayMetrics& metrics;
+  Budget& process_budget;
 };
 
 struct SessionOptions {

@@ -8,19 +8,24 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
 // The longest fuzz input is far below; what a user reads must be, too.
 constexpr size_t kComplaintsMax = 100'000;
 
-void check_outcome(ptth::LoadedConfig loaded) {
-  for (const ptth::ConfigProblem& problem : loaded.problems) {
+void check_problems(const std::vector<ptth::ConfigProblem>& problems) {
+  for (const ptth::ConfigProblem& problem : problems) {
     CHECK_INVARIANT(!problem.text.empty());
     for (const char c : problem.text)
       CHECK_INVARIANT(static_cast<unsigned char>(c) >= 0x20);
   }
-  CHECK_INVARIANT(loaded.problems.size() < kComplaintsMax);
+  CHECK_INVARIANT(problems.size() < kComplaintsMax);
+}
+
+void check_outcome(ptth::LoadedConfig loaded) {
+  check_problems(loaded.problems);
   if (!loaded.problems.empty()) return;
   CHECK_INVARIANT(!loaded.config.gateways.empty());
   // What is shown can be given again, and means the same.

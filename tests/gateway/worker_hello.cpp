@@ -74,7 +74,7 @@ void WorkerHello::judge(Bytes rest) {
   listener_.on_hello_accepted(*this, std::move(stream_));
 }
 
-void WorkerHello::refuse(HelloVerdict verdict) {
+void WorkerHello::refuse(const HelloVerdict& verdict) {
   stream_->write(bytes_of(hello_answer(options_.rules, verdict)));
   if (verdict.status == 204) {
     // We gave up waiting, and hear the next hello.

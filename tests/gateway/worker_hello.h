@@ -59,7 +59,7 @@ class WorkerHello final : private ByteStream::Listener {
   void on_sent() override {}
 
   void judge(Bytes rest);
-  void refuse(HelloVerdict verdict);
+  void refuse(const HelloVerdict& verdict);
   void end();
 
   Loop& loop_;

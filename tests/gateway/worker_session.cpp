@@ -75,7 +75,7 @@ class Http2WorkerSession final : public WorkerSession,
   void take_origins(const nghttp2_ext_origin& announced);
   void reset_by_fault(WorkerCall& call);
   void silence_expired();
-  void finish(Error error);
+  void finish(const Error& error);
   WorkerCall* find(int32_t stream_id);
 
   Loop& loop_;
@@ -327,7 +327,7 @@ void Http2WorkerSession::silence_expired() {
   flush_.schedule();
 }
 
-void Http2WorkerSession::finish(Error error) {
+void Http2WorkerSession::finish(const Error& error) {
   if (state_ == State::kEnded) return;
   state_ = State::kEnded;
   attach_timer_.stop();

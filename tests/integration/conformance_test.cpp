@@ -244,8 +244,8 @@ class Stage final : private Profile::Listener, private Session::Listener {
 
  private:
   void on_reversed(ptth::ChannelProtocol /*channel*/) override {
-    session = start_http2_session(loop, *reversed_, origin, log_, relay_metrics_, budget_, options_,
-                                  *this);
+    session = start_http2_session({loop, *reversed_, origin, log_, relay_metrics_, budget_},
+                                  options_, *this);
   }
 
   void on_not_reversed(const Error& error) override { FAIL(error.detail); }

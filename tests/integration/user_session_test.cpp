@@ -82,7 +82,7 @@ struct Visit {
     return options;
   }
 
-  void say(std::string_view text) { user->write(as_bytes(text)); }
+  void say(std::string_view text) const { user->write(as_bytes(text)); }
 
   bool hears(std::string_view text) {
     return until([&] { return heard.received.find(text) != std::string::npos; });

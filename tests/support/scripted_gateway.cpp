@@ -14,14 +14,14 @@ HeaderFields request_fields(const std::string& method, const std::string& path,
 
 ScriptedGateway::ScriptedGateway(SessionOptions options)
     : own_loop(std::make_unique<Loop>(ClockMode::kManual)), loop(*own_loop) {
-  session_ = start_http2_session(loop, stream, scripted_origin, log, relay_metrics, budget,
+  session_ = start_http2_session({loop, stream, scripted_origin, log, relay_metrics, budget},
                                  std::move(options), *this);
   loop.turn();
 }
 
 ScriptedGateway::ScriptedGateway(SessionOptions options, Loop& shared_loop, Origin& origin)
     : loop(shared_loop) {
-  session_ = start_http2_session(loop, stream, origin, log, relay_metrics, budget,
+  session_ = start_http2_session({loop, stream, origin, log, relay_metrics, budget},
                                  std::move(options), *this);
   loop.turn();
 }

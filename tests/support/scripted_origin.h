@@ -23,7 +23,7 @@ class ScriptedOrigin final : public Origin {
     ResponseListener* listener = nullptr;
     WorkSlot slot;
 
-    void answer_head(int status, BodyKind body_kind, FieldList fields = {}) {
+    void answer_head(int status, BodyKind body_kind, FieldList fields = {}) const {
       ResponseHead response;
       response.status = status;
       response.body = body_kind;
@@ -31,7 +31,7 @@ class ScriptedOrigin final : public Origin {
       listener->on_response_head(response);
     }
 
-    void answer_body(const std::string& text) {
+    void answer_body(const std::string& text) const {
       listener->on_response_body({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
     }
 
@@ -46,7 +46,7 @@ class ScriptedOrigin final : public Origin {
     }
 
     // The origin's socket takes what has come so far.
-    void take(size_t count) { listener->on_request_body_taken(count); }
+    void take(size_t count) const { listener->on_request_body_taken(count); }
   };
 
   std::unique_ptr<OriginCall> start(const RequestHead& head, ResponseListener& listener,
