@@ -232,10 +232,26 @@ class ConfigMerger {
     if (profile) return;
     ConfigSource source = ConfigSource::kDefault;
     for (const Winners* winners : {&process_winners_, &gateway_winners_[index]}) {
-      for (const char* flag :
-           {"serve", "gateway", "profile", "alpn", "revision", "cert-file", "server-name",
-            "hello-uri", "hello-template", "hello-origin", "hello-variable", "token-file",
-            "token-env", "basic-file", "header-file"}) {
+      for (const char* flag : {"serve",
+                               "gateway",
+                               "profile",
+                               "alpn",
+                               "revision",
+                               "cert-file",
+                               "server-name",
+                               "hello-uri",
+                               "hello-template",
+                               "hello-origin",
+                               "hello-variable",
+                               "token-file",
+                               "token-env",
+                               "basic-file",
+                               "header-file",
+                               "envoy-node-id",
+                               "envoy-cluster-id",
+                               "envoy-tenant-id",
+                               "envoy-cert-file",
+                               "envoy-key-file"}) {
         const Setting* setting = winner(*winners, flag);
         if (setting != nullptr) source = std::max(source, setting->source);
       }

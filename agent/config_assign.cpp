@@ -32,12 +32,13 @@ constexpr std::array<Choice<ForwardedPolicy>, 3> kForwardedPolicies{
     {{"trust", ForwardedPolicy::kTrust},
      {"replace", ForwardedPolicy::kReplace},
      {"strip", ForwardedPolicy::kStrip}}};
-constexpr std::array<Choice<std::string_view>, 6> kProfiles{{{"haproxy", "haproxy"},
+constexpr std::array<Choice<std::string_view>, 7> kProfiles{{{"haproxy", "haproxy"},
                                                              {"direct", "direct"},
                                                              {"potato", "potato"},
                                                              {"h2-reverse", "h2-reverse"},
                                                              {"ptth", "ptth"},
-                                                             {"reverse", "reverse"}}};
+                                                             {"reverse", "reverse"},
+                                                             {"envoy", "envoy"}}};
 
 template <class Choices>
 std::string choice_names(const Choices& choices) {
@@ -179,6 +180,18 @@ Result<std::string> parse_token(std::string_view text) {
   return std::string(text);
 }
 
+// What a header field can carry in one word.
+Result<std::string> parse_identifier(std::string_view text) {
+  constexpr size_t kSizeMax = 255;
+  const bool plain =
+      std::all_of(text.begin(), text.end(), [](char byte) { return byte > 0x20 && byte < 0x7f; });
+  if (text.empty() || text.size() > kSizeMax || !plain) {
+    return configuration_error(in_quotes(text) +
+                               ": an id has 1 to 255 visible ASCII characters, and no space");
+  }
+  return std::string(text);
+}
+
 Result<std::string> parse_protocol(std::string_view text) {
   if (!is_protocol(text)) {
     return configuration_error(in_quotes(text) + " is not written like ptth or PTTH/1.0");
@@ -251,6 +264,8 @@ Outcome assign_text(ValueKind kind, std::string_view text, std::string* place) {
       return store(place, parse_protocol(text));
     case ValueKind::kToken:
       return store(place, parse_token(text));
+    case ValueKind::kIdentifier:
+      return store(place, parse_identifier(text));
     default:
       return store(place, parse_file_name(text));
   }
@@ -288,6 +303,7 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
     case ValueKind::kUriTemplate:
     case ValueKind::kProtocol:
     case ValueKind::kToken:
+    case ValueKind::kIdentifier:
     case ValueKind::kAlpn:
     case ValueKind::kServe:
     case ValueKind::kHosts:
@@ -430,6 +446,8 @@ std::string value_name(const ConfigOption& option) {
       return "NAME:VALUE";
     case ValueKind::kHeaderFiles:
       return "NAME:FILE";
+    case ValueKind::kIdentifier:
+      return "ID";
     case ValueKind::kStatuses:
       return "STATUS";
     case ValueKind::kTlsVersion:

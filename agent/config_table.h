@@ -41,6 +41,7 @@ enum class ValueKind {
   kProtocol,
   kToken,
   kTokens,
+  kIdentifier,
   kHeaders,
   kHeaderFiles,
   kStatuses,

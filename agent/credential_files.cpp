@@ -39,6 +39,18 @@ void check_secret(LoadedConfig& loaded, const GatewayOptions& gateway, const std
   check_mode(loaded.config, file, "secret");
 }
 
+void check_envoy_files(LoadedConfig& loaded, const GatewayOptions& gateway) {
+  const EnvoyOptions& envoy = gateway.envoy;
+  if (gateway.profile != "envoy" || envoy.cert_file.empty()) return;
+  const auto usable = TlsContext::for_server(envoy.inner_tls());
+  if (!usable) {
+    loaded.problems.push_back({ConfigSource::kFile, "gateway " + gateway.name + ": envoy: " +
+                                                        printable(usable.error().detail)});
+  }
+  check_mode(loaded.config, envoy.key_file.empty() ? envoy.cert_file : envoy.key_file,
+             "private key");
+}
+
 }  // namespace
 
 void check_credential_files(LoadedConfig& loaded) {
@@ -47,6 +59,7 @@ void check_credential_files(LoadedConfig& loaded) {
     check_secret(loaded, gateway, gateway.auth.basic_file);
     for (const std::string& header : gateway.auth.header_files)
       check_secret(loaded, gateway, parse_header_file(header).value().file);
+    check_envoy_files(loaded, gateway);
     if (!gateway.tls) continue;
     const TlsOptions& tls = gateway.tls_options;
     const auto usable = TlsContext::for_client(tls);

@@ -14,9 +14,9 @@ Error wrong(std::string detail) {
   return {ErrorKind::kConfiguration, Side::kLocal, std::move(detail), false};
 }
 
-// That of potato and h2-reverse is TLS itself.
+// The others have nothing to say, or say it in TLS and HTTP/2.
 bool has_request(std::string_view profile) {
-  return profile == "ptth" || profile == "reverse";
+  return profile == "ptth" || profile == "reverse" || profile == "envoy";
 }
 
 bool needs_tls(std::string_view profile) {
@@ -82,6 +82,13 @@ Result<std::unique_ptr<Profile>> make_profile(const GatewayOptions& gateway,
   if (gateway.profile == "h2-reverse") return make_h2_reverse(gateway, served);
   if (gateway.profile == "ptth") return with_hello(ptth_hello(), make_ptth_profile);
   if (gateway.profile == "reverse") return with_hello(reverse_hello(), make_reverse_profile);
+  if (gateway.profile == "envoy") {
+    if (const auto checked = check_envoy_options(gateway.envoy); !checked) return checked.error();
+    auto hello = hello_of(gateway, envoy_hello(gateway.hello), served);
+    if (!hello) return hello.error();
+    return make_envoy_profile(std::move(hello).value(), std::move(credentials).value(),
+                              gateway.envoy);
+  }
   return wrong("no such profile: " + gateway.profile);
 }
 

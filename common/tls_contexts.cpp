@@ -44,21 +44,31 @@ bool TlsContexts::settled(const std::vector<FileStamp>& stamps) const {
 }
 
 Result<std::shared_ptr<TlsContext>> TlsContexts::for_client(const TlsOptions& options) {
+  return find_or_make(TlsContext::for_client, options);
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContexts::for_server(const TlsOptions& options) {
+  return find_or_make(TlsContext::for_server, options);
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContexts::find_or_make(Make make,
+                                                              const TlsOptions& options) {
   // Before the files are read: what changes meanwhile is read again next time.
   std::vector<FileStamp> stamps = stamps_of(options);
   const auto now = std::chrono::steady_clock::now();
-  const auto known = std::find_if(entries_.begin(), entries_.end(),
-                                  [&](const Entry& entry) { return entry.options == options; });
+  const auto known = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.make == make && entry.options == options;
+  });
   if (known != entries_.end()) {
     if (known->stamps == stamps && now - known->made < kAgeMax) return known->context;
     entries_.erase(known);
   }
-  auto made = TlsContext::for_client(options);
+  auto made = make(options);
   if (!made) return made.error();
   std::shared_ptr<TlsContext> context = std::move(made).value();
   if (settled(stamps)) {
     if (entries_.size() == kEntriesMax) entries_.erase(entries_.begin());
-    entries_.push_back({options, std::move(stamps), now, context});
+    entries_.push_back({make, options, std::move(stamps), now, context});
   }
   return context;
 }

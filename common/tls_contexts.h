@@ -30,9 +30,15 @@ class TlsContexts {
   // As TlsContext::for_client. Owned by this and by every connection that uses it: connections made
   // before a file was renewed keep the context that they began with.
   [[nodiscard]] Result<std::shared_ptr<TlsContext>> for_client(const TlsOptions& options);
+  // As TlsContext::for_server; the rest is as above.
+  [[nodiscard]] Result<std::shared_ptr<TlsContext>> for_server(const TlsOptions& options);
 
  private:
+  // One of the two of TlsContext.
+  using Make = Result<std::unique_ptr<TlsContext>> (*)(const TlsOptions& options);
+
   struct Entry {
+    Make make;
     TlsOptions options;
     std::vector<FileStamp> stamps;
     std::chrono::steady_clock::time_point made;
@@ -40,6 +46,8 @@ class TlsContexts {
   };
 
   [[nodiscard]] static std::vector<FileStamp> stamps_of(const TlsOptions& options);
+  [[nodiscard]] Result<std::shared_ptr<TlsContext>> find_or_make(Make make,
+                                                                 const TlsOptions& options);
   [[nodiscard]] bool settled(const std::vector<FileStamp>& stamps) const;
 
   std::chrono::nanoseconds settle_time_;

@@ -115,6 +115,11 @@ void Connection::secure(std::unique_ptr<ByteStream> stream) {
   tls.alpn = gateway.alpn.empty() ? profile().default_alpn() : gateway.alpn;
   tls.require_alpn = profile().requires_alpn();
   tls.require_certificate_request = profile().requires_certificate_request();
+  if (profile().may_leave_tls()) {
+    auto gate = std::make_unique<RecordGate>(loop_, std::move(stream));
+    gate_ = gate.get();
+    stream = std::move(gate);
+  }
   securing_ = TlsStream::connect(loop_, *tls_context_, std::move(stream), std::move(tls), *this);
   deadline_.start(gateway.connect_timeout - age());
 }
@@ -122,7 +127,9 @@ void Connection::secure(std::unique_ptr<ByteStream> stream) {
 void Connection::on_secured() {
   if (silent_) return;
   tls_version_ = securing_->tls_version();
-  reverse(std::move(securing_));
+  deadline_.start(parameters_.gateway.hello_timeout);
+  stream_ = profile().reverse_secured(loop_, std::move(securing_), gate_, *this);
+  move_to(LinkState::kReversing);
 }
 
 void Connection::on_handshake_failed(const Error& error) {
@@ -142,7 +149,6 @@ void Connection::on_reversed(ChannelProtocol channel) {
          "the gateway chose an HTTP/1.1 channel, which has no session yet", false});
     return;
   }
-  deadline_.start(parameters_.gateway.session.settings_timeout);
   const Link::Surroundings& around = parameters_.around;
   SessionOptions options;
   options.limits = parameters_.gateway.session;
@@ -156,7 +162,17 @@ void Connection::on_reversed(ChannelProtocol channel) {
   session_ = start_http2_session(
       {loop_, *stream_, around.origin, around.log, around.relay_metrics, around.budget},
       std::move(options), *this);
+  if (step_ == LinkState::kAttached) return;
+  deadline_.start(parameters_.gateway.session.settings_timeout);
   move_to(LinkState::kAttaching);
+}
+
+// What the gateway can use at any time is attached, though its session has not begun.
+void Connection::on_held() {
+  if (silent_) return;
+  deadline_.stop();
+  attached_ms_ = loop_.now_ms();
+  move_to(LinkState::kAttached);
 }
 
 void Connection::on_not_reversed(const Error& error) {
@@ -204,7 +220,7 @@ const Profile& Connection::profile() const {
 }
 
 void Connection::on_session_attached() {
-  if (silent_) return;
+  if (silent_ || step_ == LinkState::kAttached) return;
   deadline_.stop();
   attached_ms_ = loop_.now_ms();
   move_to(LinkState::kAttached);

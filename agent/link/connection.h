@@ -8,6 +8,7 @@
 #include "agent/relay/session.h"
 #include "common/dialer.h"
 #include "common/loop.h"
+#include "common/record_gate.h"
 #include "common/tls_stream.h"
 
 #include <cstdint>
@@ -98,6 +99,7 @@ class Connection final : private Dialer::Listener,
   void on_reversed(ChannelProtocol channel) override;
   void on_not_reversed(const Error& error) override;
   void on_hello_progress() override;
+  void on_held() override;
   void on_redirected(const Redirect* redirect) override;
   void on_session_attached() override;
   void on_session_leaving() override;
@@ -127,6 +129,7 @@ class Connection final : private Dialer::Listener,
   std::shared_ptr<TlsContext> tls_context_;
   std::unique_ptr<Dialer> dialer_;
   std::unique_ptr<TlsStream> securing_;
+  RecordGate* gate_ = nullptr;  // In securing_, then in stream_.
   std::unique_ptr<ByteStream> stream_;
   std::unique_ptr<Session> session_;
   Timer deadline_;

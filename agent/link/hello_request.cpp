@@ -20,6 +20,8 @@ Result<void> write_hello_request(const HelloSpec& spec, const HttpUri& uri,
     head.fields.add(field.name, field.value);
   for (const SecretField& field : credentials)
     head.fields.add(field.name, field.value.reveal());
+  // Its length is then 0.
+  if (spec.states_no_body) head.body = BodyKind::kLength;
   Http1RequestOptions options;
   options.upgrade = spec.token;
   return write_request_head(head, options, out);

@@ -169,6 +169,7 @@ Result<HelloSpec> make_hello_spec(const HelloDefaults& defaults, const HelloOpti
   spec.channels = or_default(options.channels, defaults.channels);
   spec.redirects_max = options.redirects_max;
   spec.interim_answers = options.interim_answers;
+  spec.states_no_body = defaults.states_no_body;
   if (const auto taken = take_lists(options, defaults, spec); !taken) return taken.error();
   return spec;
 }

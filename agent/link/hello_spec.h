@@ -42,13 +42,14 @@ struct HelloOptions {
 struct HelloDefaults {
   std::string_view profile;
   std::string_view method;
-  std::string_view token;
+  std::string_view token;              // Empty: no upgrade is asked for.
   std::string_view path_template;      // Behind the gateway's scheme, host and port.
   std::string_view required_variable;  // That any template must have; empty: none.
   std::string_view offer_field;        // Empty: channels are not offered.
   std::vector<std::string_view> choice_fields;
   std::vector<std::string_view> channels;
   std::string_view status;
+  bool states_no_body = false;  // Content-Length: 0.
 };
 
 // Where the gateway is, as configured.
@@ -69,6 +70,7 @@ struct HelloSpec {
   std::vector<std::string> channels;
   std::vector<int> statuses;
   FieldList fields;
+  bool states_no_body = false;
   std::vector<std::string> redirect_hosts;  // In lower case; at least that of the URI.
   uint32_t redirects_max = 0;
   Rate interim_answers{};

@@ -43,6 +43,16 @@ void HelloStream::shutdown() {
   beneath_->shutdown();
 }
 
+std::unique_ptr<ByteStream> HelloStream::take_beneath() {
+  beneath_->set_listener(nullptr);
+  return std::move(beneath_);
+}
+
+void HelloStream::set_beneath(std::unique_ptr<ByteStream> beneath) {
+  beneath_ = std::move(beneath);
+  beneath_->set_listener(this);
+}
+
 void HelloStream::reversed(ChannelProtocol channel, Bytes leftover) {
   if (state_ != State::kHello) return;
   state_ = State::kReversed;

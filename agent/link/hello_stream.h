@@ -34,6 +34,9 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
   // The gateway asked for patience. Nothing is called back from it.
   void hello_progress() { profile_listener_.on_hello_progress(); }
 
+  // The gateway keeps the connection for later.
+  void held() { profile_listener_.on_held(); }
+
   // As Profile::Listener::on_redirected; to be called as the two below.
   void redirected(const Redirect* redirect);
 
@@ -46,6 +49,11 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
   void not_reversed(const Error& error);
 
   [[nodiscard]] ByteStream& beneath() { return *beneath_; }
+
+  // For a hello that leaves TLS, or begins it, on the same connection. The stream that is taken has
+  // no listener any more and is replaced in the same callback; what is not used again is retired.
+  [[nodiscard]] std::unique_ptr<ByteStream> take_beneath();
+  void set_beneath(std::unique_ptr<ByteStream> beneath);
 
   // Neither over nor abandoned.
   [[nodiscard]] bool in_hello() const { return state_ == State::kHello; }

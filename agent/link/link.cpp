@@ -331,7 +331,13 @@ void GatewayLink::succeed() {
   metrics_.renewals.add();
   note_attached();
   log_transition(LinkState::kAttached, "replaced: " + renewal_reason_);
-  retiring_.back()->drain();
+  if (retiring_.back()->has_session()) {
+    retiring_.back()->drain();
+    return;
+  }
+  // The gateway has kept it unused.
+  discard(std::move(retiring_.back()));
+  retiring_.pop_back();
 }
 
 void GatewayLink::on_successor_ended(const Error& error) {

@@ -5,6 +5,7 @@
 
 #include "agent/link/auth.h"
 #include "agent/link/backoff.h"
+#include "agent/link/envoy_options.h"
 #include "agent/link/link_state.h"
 #include "agent/link/profile.h"
 #include "agent/origin/origin.h"
@@ -48,6 +49,7 @@ struct GatewayOptions {
   HelloOptions hello;
   Milliseconds max_age{0};  // A connection is replaced at this age at the latest; 0: never.
   Milliseconds renew_spread{5'000};  // A replacement is dialled somewhere within this time.
+  EnvoyOptions envoy;
 };
 
 class Link {

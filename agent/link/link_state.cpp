@@ -27,8 +27,8 @@ constexpr uint32_t following(LinkState from) {
       return states({kSecuring, kReversing, kBackingOff, kDraining});
     case kSecuring:
       return states({kReversing, kBackingOff, kDraining});
-    case kReversing:
-      return states({kAttaching, kBackingOff, kDraining});
+    case kReversing:  // kAttached: the gateway keeps the connection for later.
+      return states({kAttaching, kAttached, kBackingOff, kDraining});
     case kAttaching:
       return states({kAttached, kBackingOff, kDraining});
     case kAttached:

@@ -15,10 +15,10 @@
 //                      |                                                     |      |
 //                      v                                                     |      |
 //                   kReversing  (the profile's hello)                        |      |
-//                      |                                                     |      |
-//                      v                                                     |      |
-//                   kAttaching  (SETTINGS both ways) ------------------------+      |
-//                      |                                                            |
+//                      |  |                                                  |      |
+//                      |  v                                                  |      |
+//   kept for later     | kAttaching  (SETTINGS both ways) -------------------+      |
+//   by the gateway     |  |                                                         |
 //                      v     closed: a wait of a few ms; broken: a long one         |
 //                   kAttached ------------------------------------------------------+
 //                      (the gateway's GOAWAY is as a close, but the session that it leaves goes on

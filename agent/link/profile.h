@@ -4,6 +4,7 @@
 // back the stream on which the gateway is the HTTP client. Each kind is one .cpp with one factory
 // line here.
 
+#include "agent/link/envoy_options.h"
 #include "agent/link/hello_request.h"
 #include "agent/link/hello_spec.h"
 #include "agent/relay/session.h"
@@ -11,10 +12,13 @@
 #include "common/error.h"
 #include "common/http_uri.h"
 #include "common/loop.h"
+#include "common/record_gate.h"
+#include "common/tls_stream.h"
 
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace ptth {
@@ -42,6 +46,10 @@ class Profile {
     // The gateway is there and asks for patience: the time for the hello starts anew.
     virtual void on_hello_progress() {}
 
+    // The gateway has accepted us and keeps the connection until it needs it, however long that
+    // takes. on_reversed or on_not_reversed follows.
+    virtual void on_held() {}
+
     // Terminal: the gateway wants another connection: elsewhere (see Profile::at) or, if null, as
     // this one was.
     virtual void on_redirected(const Redirect* redirect) { static_cast<void>(redirect); }
@@ -64,6 +72,9 @@ class Profile {
   // Whether the gateway must confirm one of them.
   [[nodiscard]] virtual bool requires_alpn() const { return true; }
 
+  // Whether it may leave TLS on a connection that goes on: reverse_secured() is then given a gate.
+  [[nodiscard]] virtual bool may_leave_tls() const { return false; }
+
   // Whether the gateway must ask for our certificate.
   [[nodiscard]] virtual bool requires_certificate_request() const { return false; }
 
@@ -79,6 +90,13 @@ class Profile {
   [[nodiscard]] virtual std::unique_ptr<ByteStream> reverse(Loop& loop,
                                                             std::unique_ptr<ByteStream> connected,
                                                             Listener& listener) const = 0;
+
+  // The same over TLS. gate: beneath it, if may_leave_tls(); else null.
+  [[nodiscard]] virtual std::unique_ptr<ByteStream> reverse_secured(
+      Loop& loop, std::unique_ptr<TlsStream> secured, RecordGate* gate, Listener& listener) const {
+    static_cast<void>(gate);
+    return reverse(loop, std::move(secured), listener);
+  }
 
   // The same with a gateway at another place; null if this profile cannot be sent elsewhere.
   [[nodiscard]] virtual std::unique_ptr<Profile> at(const HttpUri& place) const {
@@ -111,5 +129,12 @@ class Profile {
 [[nodiscard]] HelloDefaults reverse_hello();
 [[nodiscard]] std::unique_ptr<Profile> make_reverse_profile(HelloSpec hello,
                                                             HelloCredentials credentials);
+
+// Envoy's request, behind which it leaves TLS and keeps the connection for later (protocols.md
+// section 6). With a token in the options it is an upgrade. check_envoy_options() was content.
+[[nodiscard]] HelloDefaults envoy_hello(const HelloOptions& options);
+[[nodiscard]] std::unique_ptr<Profile> make_envoy_profile(HelloSpec hello,
+                                                          HelloCredentials credentials,
+                                                          EnvoyOptions options);
 
 }  // namespace ptth

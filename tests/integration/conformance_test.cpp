@@ -432,6 +432,11 @@ TEST_CASE("conformance: profile ptth") {
           {kRequestEnd, yes("ptth") + kMagic});
 }
 
+TEST_CASE("conformance: profile envoy") {
+  run_all(*ptth::make_envoy_profile(ptth::test::hello_spec({}, ptth::envoy_hello({})), {}, {}),
+          {kRequestEnd, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" + kMagic});
+}
+
 TEST_CASE("conformance: profile reverse") {
   ptth::HelloOptions options;
   options.variables = {"listen_host=*", "listen_port=80"};

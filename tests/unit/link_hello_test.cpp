@@ -7,8 +7,11 @@
 
 #include <doctest/doctest.h>
 
+using ptth::EnvoyOptions;
 using ptth::GatewayOptions;
 using ptth::HelloOptions;
+using ptth::LinkState;
+using ptth::make_envoy_profile;
 using ptth::make_ptth_profile;
 using ptth::Milliseconds;
 using namespace ptth::test;
@@ -25,9 +28,9 @@ struct HelloStage : LinkStage {
   }
 
   // The dial that is under way ends with this answer to its hello.
-  void answer(const std::string& text) {
+  void answer(const std::string& text, LinkState state = kReversing) {
     connect();
-    REQUIRE(link->state() == kReversing);
+    REQUIRE(link->state() == state);
     wires.back().say(text);
     loop.turn();
   }
@@ -200,6 +203,63 @@ TEST_CASE_FIXTURE(HelloStage,
     REQUIRE(++at_once < 10);
   }
   CHECK(link->last_error().find("over and over") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(HelloStage, "a connection that an Envoy keeps for later is attached") {
+  const auto dial = [this] {
+    EnvoyOptions envoy;
+    envoy.node_id = "n";
+    envoy.cluster_id = "c";
+    make({}, make_envoy_profile(hello_spec({}, ptth::envoy_hello({})), {}, envoy));
+    link->start();
+    loop.turn();
+    answer("HTTP/1.1 200 x" + kNo);
+    REQUIRE(link->state() == kAttached);
+  };
+  dial();
+  CHECK(wires.back().written.find("x-envoy-reverse-tunnel-node-id: n\r\n") != std::string::npos);
+  // For as long as it is kept alive.
+  for (int second = 0; second < 120; ++second) {
+    wires.back().say("RPING");
+    loop.advance(Milliseconds(1'000));
+  }
+  CHECK(link->state() == kAttached);
+  wires.back().say(kMagic + kSettings + kSettingsAck + kRequest);
+  loop.turn();
+  CHECK(link->state() == kAttached);
+  CHECK(origin.started == 1);
+  origin.answer_all();
+  CHECK(count("ptth_link_attaches") == 1);
+
+  // Unused, it may be closed by either side at any time.
+  dial();
+  wires.back().end();
+  loop.turn();
+  CHECK(link->last_error().empty());
+  CHECK(count("ptth_link_redials", {{"cause", "closed"}}) == 1);
+  dial();
+  link->drain();
+  loop.turn();
+  CHECK(link->state() == kClosed);
+  CHECK(wires.back().destroyed);
+
+  // Or be replaced.
+  dial();
+  Wire& old = wires.back();
+  link->renew("new credentials");
+  loop.turn();
+  loop.advance(Milliseconds(5'000));
+  answer("HTTP/1.1 200 x" + kNo, kAttached);
+  CHECK(link->state() == kAttached);
+  CHECK(old.destroyed);
+  CHECK_FALSE(wires.back().destroyed);
+
+  // A session that does not come to stand is a failure.
+  dial();
+  wires.back().say(kMagic);
+  loop.advance(Milliseconds(10'000));
+  CHECK(link->state() == kBackingOff);
+  CHECK_FALSE(link->last_error().empty());
 }
 
 TEST_CASE_FIXTURE(HelloStage, "the time for a hello starts anew while the gateway makes us wait") {
