@@ -43,6 +43,10 @@ constexpr ConfigOption kOptions[] = {
     {"revision", "revisions", kGateway, kEachGateway, kTokens,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.revisions; },
      "Offer only these revisions of potato's draft, the best first.", kAny, "02,01,00"},
+    {"http1-alpn", "http1_alpn", kGateway, kEachGateway, kAlpn,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.http1_alpn; },
+     "More ALPN ids to offer; with these the gateway speaks HTTP/1.1 (direct, potato).", kAny,
+     "none"},
     {"connections", "connections", kGateway, kEachGateway, kCount,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.connections; },
      "Connections to each gateway, spread over its addresses.", between(1, 256)},
@@ -360,6 +364,34 @@ constexpr ConfigOption kOptions[] = {
     {"limit-ping-timeout", "limits.ping_timeout", kLimits, kEachGateway, kDuration,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.ping_timeout; },
      "Silence after we asked: the link is dead.", at_least(1)},
+    {"limit-http1-head-timeout", "limits.http1_head_timeout", kLimits, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.http1.head_timeout; },
+     "HTTP/1.1: from the first byte of a request to the end of its head.", at_least(1)},
+    {"limit-http1-pipelined-bytes", "limits.http1_pipelined_bytes", kLimits, kEachGateway, kSize,
+     [](Config&, GatewayOptions& gateway) -> Slot {
+       return &gateway.session.http1.pipelined_bytes;
+     },
+     "HTTP/1.1: requests that wait for the one before them; above it nothing is read.",
+     between(1024, kSizeMax)},
+    {"limit-http1-chunk-extension-bytes", "limits.http1_chunk_extension_bytes", kLimits,
+     kEachGateway, kSize,
+     [](Config&,
+        GatewayOptions& gateway) -> Slot { return &gateway.session.http1.chunk_extension_bytes; },
+     "HTTP/1.1: extensions of all chunks of a request; more: 400."},
+    {"limit-http1-discarded-bytes", "limits.http1_discarded_bytes", kLimits, kEachGateway, kSize,
+     [](Config&, GatewayOptions& gateway) -> Slot {
+       return &gateway.session.http1.discarded_bytes;
+     },
+     "HTTP/1.1: read behind an early answer so that the connection can go on."},
+    {"limit-http1-discard-timeout", "limits.http1_discard_timeout", kLimits, kEachGateway,
+     kDuration,
+     [](Config&,
+        GatewayOptions& gateway) -> Slot { return &gateway.session.http1.discard_timeout; },
+     "HTTP/1.1: and for so long.", at_least(1)},
+    {"limit-http1-settle-time", "limits.http1_settle_time", kLimits, kEachGateway, kDuration,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.session.http1.settle_time; },
+     "HTTP/1.1: a connection without requests is attached when it has stayed open for so long.",
+     at_least(1)},
 };
 
 }  // namespace
@@ -385,7 +417,8 @@ const ConfigOption* find_option_by_key(std::string_view key) {
 std::string environment_name(const ConfigOption& option) {
   std::string name = "PTTH_";
   for (const char c : option.flag) {
-    name += c == '-' ? '_' : static_cast<char>(c - 'a' + 'A');
+    const bool is_letter = c >= 'a' && c <= 'z';
+    name += c == '-' ? '_' : static_cast<char>(is_letter ? c - 'a' + 'A' : c);
   }
   return option.flag.empty() ? std::string() : name;
 }

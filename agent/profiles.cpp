@@ -36,6 +36,13 @@ Result<void> check_setting(const GatewayOptions& gateway, const HelloCredentials
   if (gateway.profile == "h2-reverse" && gateway.tls_options.cert_file.empty()) {
     return wrong(the_profile + " shows who we are by a certificate: give --cert-file");
   }
+  const bool by_alpn = gateway.profile == "direct" || gateway.profile == "potato";
+  if (!gateway.http1_alpn.empty() && (!by_alpn || !gateway.tls)) {
+    return wrong("--http1-alpn is for the profiles direct and potato, over TLS" +
+                 std::string(has_request(gateway.profile)
+                                 ? "; here, offer http/1.1 with --hello-channel"
+                                 : ""));
+  }
   if (!gateway.alpn.empty() && !gateway.revisions.empty()) {
     return wrong("--revision and --alpn both choose the ALPN ids: keep one");
   }

@@ -65,6 +65,12 @@ class ByteStream {
 
   // Ends our direction after the bytes written so far.
   virtual void shutdown() = 0;
+
+  // For what can never become whole: once the stream is destroyed, which must follow, the other
+  // side sees that the connection broke, not that it ended (TCP is reset, TLS has no close_notify).
+  // Unsent bytes are dropped. Streams that always look so when they are destroyed leave it as it
+  // is.
+  virtual void break_off() {}
 };
 
 }  // namespace ptth

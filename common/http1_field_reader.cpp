@@ -13,6 +13,7 @@ void Http1FieldReader::start(Http1Section section, size_t fields_max) {
   chunked_ = false;
   expects_continue_ = false;
   unknown_expectation_ = false;
+  accepts_trailers_ = false;
 }
 
 Http1Fault Http1FieldReader::add_line(std::string_view line, FieldList& fields) {
@@ -88,10 +89,17 @@ Http1Fault Http1FieldReader::note(FieldId id, std::string_view value) {
       upgrade_ += value;
       return Http1Fault::kNone;
     case FieldId::kTe:
+      note_te(value);
+      return Http1Fault::kNone;
     case FieldId::kOther:
       return Http1Fault::kNone;
   }
   return Http1Fault::kNone;
+}
+
+void Http1FieldReader::note_te(std::string_view value) {
+  while (const auto member = take_list_member(value))
+    accepts_trailers_ |= equals_ignoring_case(*member, "trailers");
 }
 
 void Http1FieldReader::remove_nominated(FieldList& fields) const {

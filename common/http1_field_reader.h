@@ -66,9 +66,13 @@ class Http1FieldReader {
 
   [[nodiscard]] bool unknown_expectation() const { return unknown_expectation_; }
 
+  // TE has the member "trailers" (RFC 9110 section 10.1.4).
+  [[nodiscard]] bool accepts_trailers() const { return accepts_trailers_; }
+
  private:
   [[nodiscard]] bool belongs_to_list(const FieldRules& rules) const;
   [[nodiscard]] Http1Fault note(FieldId id, std::string_view value);
+  void note_te(std::string_view value);
 
   Http1Section section_ = Http1Section::kRequestHead;
   size_t fields_left_ = 0;
@@ -81,6 +85,7 @@ class Http1FieldReader {
   bool chunked_ = false;
   bool expects_continue_ = false;
   bool unknown_expectation_ = false;
+  bool accepts_trailers_ = false;
 };
 
 }  // namespace ptth

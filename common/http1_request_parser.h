@@ -63,6 +63,9 @@ class Http1RequestParser {
   // After kHead: what Upgrade named, as one list; empty unless Connection has upgrade.
   [[nodiscard]] std::string_view upgrade() const { return fields_.upgrade(); }
 
+  // After kHead: TE says that the client takes trailers. The field itself is for this connection.
+  [[nodiscard]] bool accepts_trailers() const { return fields_.accepts_trailers(); }
+
   // After kHead: HTTP/1.1 without "Connection: close".
   [[nodiscard]] bool keep_alive_possible() const { return keep_alive_possible_; }
 

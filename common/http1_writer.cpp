@@ -188,11 +188,12 @@ Result<void> write_request_head(const RequestHead& head, const Http1RequestOptio
 Result<void> write_response_head(const ResponseHead& head, const Http1ResponseOptions& options,
                                  ByteQueue& out) {
   if (head.status < 100 || head.status > 999) return refusal("the status");
+  if (!is_field_value(options.via)) return refusal("the entry of Via");
   // Only there the field tells of a body that is not sent, and no framing of ours can replace it.
   const bool keep_length =
       head.body == BodyKind::kNone && (options.head_request || head.status == 304);
 
-  Cursor cursor(out.grow(field_bytes(head.fields) + kFixedBytesMax));
+  Cursor cursor(out.grow(field_bytes(head.fields) + options.via.size() + kFixedBytesMax));
   cursor.put("HTTP/1.1 ");
   cursor.put_number(static_cast<uint64_t>(head.status), 10);
   cursor.put(" ");
@@ -207,6 +208,7 @@ Result<void> write_response_head(const ResponseHead& head, const Http1ResponseOp
     if (!is_writable(field)) return refusal("a field");
     cursor.put_field(field.name, field.value);
   }
+  if (!options.via.empty()) cursor.put_field("via", options.via);
   put_response_framing(head, options, cursor);
   cursor.put(kLineEnd);
   out.commit(cursor.size());

@@ -39,6 +39,8 @@ struct Http1ResponseOptions {
   bool http_1_0 = false;
   // The request was HEAD: the same fields, but no body follows.
   bool head_request = false;
+  // One more entry of Via, behind those of the head; empty: none.
+  std::string_view via = {};
 };
 
 // Writes a status line without reason but for the common ones. kNone is written as "Content-Length:

@@ -62,6 +62,10 @@ void RecordGate::shutdown() {
   if (beneath_) beneath_->shutdown();
 }
 
+void RecordGate::break_off() {
+  if (beneath_) beneath_->break_off();
+}
+
 void RecordGate::divert(ByteStream::Listener& raw) {
   raw_ = &raw;
   listen_beneath();

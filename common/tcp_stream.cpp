@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <optional>
@@ -20,6 +21,9 @@ namespace {
 // A write that the kernel blocks is handed over in pieces of this size, so that on_sent comes while
 // a large backlog shrinks and not only at its end.
 constexpr size_t kBlockedWriteBytesMax = size_t{256} * 1024;
+
+// Linux takes no more seconds for TCP_KEEPIDLE.
+constexpr int64_t kKeepaliveIdleMax = 32'767;
 
 // uv_try_write returns an int.
 constexpr size_t kWriteBytesMax = size_t{1} << 30;
@@ -134,6 +138,14 @@ class SocketStream final : public ByteStream {
   void shutdown() override {
     shutdown_wanted_ = true;
     end_of_turn_.schedule();
+  }
+
+  void break_off() override {
+    uv_os_fd_t descriptor = -1;
+    unwritable_ = true;
+    if (uv_fileno(&socket_->handle.any, &descriptor) != 0) return;
+    const linger at_once{1, 0};
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
 
   void on_read(ssize_t count, const uv_buf_t& buffer) {
@@ -362,6 +374,7 @@ class SocketConnect final : public ConnectAttempt {
     SocketPtr socket = std::move(socket_);
     if (status < 0) return done_(connect_error(status, options_.peer, name_));
     set_user_timeout(*socket);
+    set_keepalive(*socket);
     done_(make_socket_stream(loop_, std::move(socket), options_.peer, name_));
   }
 
@@ -371,6 +384,19 @@ class SocketConnect final : public ConnectAttempt {
     if (uv_fileno(&socket.handle.any, &descriptor) != 0) return;
     const auto timeout_ms = static_cast<unsigned int>(options_.user_timeout.count());
     setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+  }
+
+  void set_keepalive(Socket& socket) const {
+    uv_os_fd_t descriptor = -1;
+    if (options_.keepalive_after.count() <= 0 || socket.handle.any.type != UV_TCP) return;
+    if (uv_fileno(&socket.handle.any, &descriptor) != 0) return;
+    const auto idle = std::chrono::ceil<std::chrono::seconds>(options_.keepalive_after);
+    const int idle_s = static_cast<int>(std::min<int64_t>(idle.count(), kKeepaliveIdleMax));
+    const int on = 1;
+    const int interval_s = 1;
+    setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
   }
 
   void fail_later(Error error) {

@@ -31,6 +31,9 @@ class ConnectAttempt {
     Side peer = Side::kGateway;  // Blamed in errors.
     Milliseconds user_timeout{
         0};  // TCP_USER_TIMEOUT: unacknowledged bytes end the connection; 0 leaves the system's.
+    // Silence after which TCP asks whether the other side is there; it counts in whole seconds. 0:
+    // never. How long the answer may take is the user timeout's to say.
+    Milliseconds keepalive_after{0};
   };
 
   [[nodiscard]] static std::unique_ptr<ConnectAttempt> tcp(Loop& loop, const sockaddr& address,

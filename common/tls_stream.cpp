@@ -69,6 +69,8 @@ class TlsConnection final : public TlsStream, private ByteStream::Listener {
     end_of_turn_.schedule();
   }
 
+  void break_off() override { beneath_->break_off(); }
+
   [[nodiscard]] std::string_view alpn() const override { return engine_.alpn(); }
 
   [[nodiscard]] std::string_view tls_version() const override { return engine_.tls_version(); }

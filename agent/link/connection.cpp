@@ -1,5 +1,7 @@
 #include "agent/link/connection.h"
 
+#include "agent/link/magic_stream.h"
+#include "agent/relay/http1_session.h"
 #include "agent/relay/http2_session.h"
 
 #include <algorithm>
@@ -22,8 +24,14 @@ DialOptions dial_options(const GatewayOptions& gateway, const Detour* detour, ui
   options.deadline = gateway.connect_timeout;
   options.connect.peer = Side::kGateway;
   const Milliseconds budget = gateway.session.ping_after + gateway.session.ping_timeout;
+  // For sessions that have no PING: an idle connection of HTTP/1.1.
+  options.connect.keepalive_after = gateway.session.ping_after;
   options.connect.user_timeout = std::max(budget - kUserTimeoutMargin, kUserTimeoutMargin);
   return options;
+}
+
+bool contains(const std::vector<std::string>& ids, std::string_view id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
 }  // namespace
@@ -113,6 +121,9 @@ void Connection::secure(std::unique_ptr<ByteStream> stream) {
   TlsStream::Parameters tls;
   tls.server_name = tls_name();
   tls.alpn = gateway.alpn.empty() ? profile().default_alpn() : gateway.alpn;
+  for (const std::string& id : gateway.http1_alpn) {
+    if (!contains(tls.alpn, id)) tls.alpn.push_back(id);
+  }
   tls.require_alpn = profile().requires_alpn();
   tls.require_certificate_request = profile().requires_certificate_request();
   if (profile().may_leave_tls()) {
@@ -128,7 +139,11 @@ void Connection::on_secured() {
   if (silent_) return;
   tls_version_ = securing_->tls_version();
   deadline_.start(parameters_.gateway.hello_timeout);
-  stream_ = profile().reverse_secured(loop_, std::move(securing_), gate_, *this);
+  if (contains(parameters_.gateway.http1_alpn, securing_->alpn())) {
+    stream_ = make_http1_stream(loop_, std::move(securing_), *this);
+  } else {
+    stream_ = profile().reverse_secured(loop_, std::move(securing_), gate_, *this);
+  }
   move_to(LinkState::kReversing);
 }
 
@@ -144,11 +159,6 @@ void Connection::reverse(std::unique_ptr<ByteStream> stream) {
 
 void Connection::on_reversed(ChannelProtocol channel) {
   if (silent_) return;
-  if (channel == ChannelProtocol::kHttp11) {
-    end({ErrorKind::kProtocol, Side::kGateway,
-         "the gateway chose an HTTP/1.1 channel, which has no session yet", false});
-    return;
-  }
   const Link::Surroundings& around = parameters_.around;
   SessionOptions options;
   options.limits = parameters_.gateway.session;
@@ -159,9 +169,11 @@ void Connection::on_reversed(ChannelProtocol channel) {
   options.drain_style = profile().drain_style();
   options.capacity_in_second_settings = profile().capacity_in_second_settings();
   options.origin_frame = profile().announced_origins();
-  session_ = start_http2_session(
-      {loop_, *stream_, around.origin, around.log, around.relay_metrics, around.budget},
-      std::move(options), *this);
+  options.scheme = parameters_.gateway.tls ? Scheme::kHttps : Scheme::kHttp;
+  const auto start = channel == ChannelProtocol::kHttp2 ? start_http2_session : start_http1_session;
+  session_ =
+      start({loop_, *stream_, around.origin, around.log, around.relay_metrics, around.budget},
+            std::move(options), *this);
   if (step_ == LinkState::kAttached) return;
   deadline_.start(parameters_.gateway.session.settings_timeout);
   move_to(LinkState::kAttaching);

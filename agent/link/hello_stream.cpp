@@ -43,6 +43,10 @@ void HelloStream::shutdown() {
   beneath_->shutdown();
 }
 
+void HelloStream::break_off() {
+  beneath_->break_off();
+}
+
 std::unique_ptr<ByteStream> HelloStream::take_beneath() {
   beneath_->set_listener(nullptr);
   return std::move(beneath_);

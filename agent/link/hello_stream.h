@@ -21,6 +21,7 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
   void pause_reading() final;
   void resume_reading() final;
   void shutdown() final;
+  void break_off() final;
 
  protected:
   HelloStream(Loop& loop, std::unique_ptr<ByteStream> beneath, Profile::Listener& profile_listener);

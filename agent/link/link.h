@@ -34,9 +34,10 @@ struct GatewayOptions {
   uint16_t port = 443;
   bool tls = true;  // https; http only with an option whose name says insecure.
   std::string profile = "haproxy";
-  std::vector<std::string> alpn;       // As bytes; empty: the profile's.
-  std::vector<std::string> revisions;  // Of the profile's draft; empty: all that are known.
-  uint32_t connections = 1;            // Links, spread over the addresses of the host.
+  std::vector<std::string> alpn;        // As bytes; empty: the profile's.
+  std::vector<std::string> http1_alpn;  // Offered behind those; they mean HTTP/1.1.
+  std::vector<std::string> revisions;   // Of the profile's draft; empty: all that are known.
+  uint32_t connections = 1;             // Links, spread over the addresses of the host.
   TlsOptions tls_options;
   AuthOptions auth;
   std::string server_name;  // SNI and verified name; empty: host.

@@ -30,6 +30,8 @@ class MagicFilter final : public ByteStream, private ByteStream::Listener {
 
   void shutdown() override { beneath_->shutdown(); }
 
+  void break_off() override { beneath_->break_off(); }
+
  private:
   enum class State { kMagic, kThrough, kFailed };
 

@@ -31,7 +31,26 @@ class MagicStream final : public HelloStream {
   MagicCheck magic_;
 };
 
+class Http1Stream final : public HelloStream {
+ public:
+  Http1Stream(Loop& loop, std::unique_ptr<ByteStream> connected, Profile::Listener& listener)
+      : HelloStream(loop, std::move(connected), listener),
+        at_once_(loop, [this] { reversed(ChannelProtocol::kHttp11, {}); }) {
+    at_once_.schedule();
+  }
+
+ private:
+  void on_hello_bytes(Bytes bytes) override { reversed(ChannelProtocol::kHttp11, bytes); }
+
+  EndOfTurn at_once_;
+};
+
 }  // namespace
+
+std::unique_ptr<ByteStream> make_http1_stream(Loop& loop, std::unique_ptr<ByteStream> connected,
+                                              Profile::Listener& listener) {
+  return std::make_unique<Http1Stream>(loop, std::move(connected), listener);
+}
 
 std::unique_ptr<ByteStream> make_magic_stream(Loop& loop, std::unique_ptr<ByteStream> connected,
                                               Profile::Listener& listener) {

@@ -16,4 +16,9 @@ namespace ptth {
                                                             std::unique_ptr<ByteStream> connected,
                                                             Profile::Listener& listener);
 
+// The same where the gateway is a client of HTTP/1.1, which has no magic: reversed at once.
+[[nodiscard]] std::unique_ptr<ByteStream> make_http1_stream(Loop& loop,
+                                                            std::unique_ptr<ByteStream> connected,
+                                                            Profile::Listener& listener);
+
 }  // namespace ptth

@@ -60,7 +60,14 @@ void Exchange::start_deferred(Origin& origin) {
 
 void Exchange::refuse(const Error& error) {
   drop_call();
-  answer(refusal_for(error), error);
+  answer(refusal_for(error, around_.replay), error);
+}
+
+void Exchange::refuse(const Error& error, int status) {
+  drop_call();
+  Refusal refusal = refusal_for(error, around_.replay);
+  refusal.status = status;
+  answer(refusal, error);
 }
 
 void Exchange::on_request_body(Bytes bytes) {
@@ -142,7 +149,7 @@ void Exchange::on_response_end(const FieldList& trailers) {
 void Exchange::on_response_failed(const Error& error) {
   if (finished_ || response_state_ == ResponseState::kReset) return;
   drop_call();
-  answer(refusal_for(error), error);
+  answer(refusal_for(error, around_.replay), error);
 }
 
 void Exchange::answer(const Refusal& refusal, const Error& error) {
@@ -170,6 +177,7 @@ void Exchange::answer(const Refusal& refusal, const Error& error) {
   if (refusal.status == 503) head.fields.add("retry-after", "1");
   const bool has_body = head_.method != "HEAD";
   head.body = has_body ? BodyKind::kLength : BodyKind::kNone;
+  head.content_length = has_body ? body.size() : 0;
   response_state_ = ResponseState::kComplete;
   around_.carrier.send_head(*this, head);
   if (!has_body) return;
@@ -201,7 +209,7 @@ void Exchange::stall() {
   Error error{ErrorKind::kTimeout, Side::kGateway, "the gateway made no progress"};
   if (response_state_ == ResponseState::kWaiting) {
     drop_call();
-    answer(refusal_for(error), error);
+    answer(refusal_for(error, around_.replay), error);
     return;
   }
   give_up(Verdict::kGatewayStalled, std::move(error.detail));

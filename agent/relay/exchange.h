@@ -52,6 +52,7 @@ struct ExchangeSurroundings {
   const std::string& gateway;
   uint64_t link_id;
   size_t response_buffer_bytes;
+  ReplayStyle replay = ReplayStyle::kReset;
 };
 
 class Exchange final : public ResponseListener {
@@ -74,6 +75,8 @@ class Exchange final : public ResponseListener {
 
   // The agent answers by itself.
   void refuse(const Error& error);
+  // The same with a status that says more than the error.
+  void refuse(const Error& error, int status);
   void on_request_body(Bytes bytes);
   void on_request_end(const FieldList& trailers);
 

@@ -9,6 +9,7 @@
 #include "agent/relay/session_limits.h"
 #include "common/byte_stream.h"
 #include "common/error.h"
+#include "common/http_rules.h"
 #include "common/log.h"
 #include "common/loop.h"
 
@@ -50,6 +51,7 @@ struct SessionOptions {
   uint64_t link_id = 0;
   uint32_t capacity = 100;  // MAX_CONCURRENT_STREAMS.
   RequestRules rules;
+  Scheme scheme = Scheme::kHttps;  // HTTP/1.1: of requests whose target does not name one.
   DrainStyle drain_style = DrainStyle::kAnnounce;
   // HAProxy ignores the limit in the first SETTINGS (haproxy.md): send it in a second one, right
   // after attaching.

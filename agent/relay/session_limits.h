@@ -8,6 +8,21 @@
 
 namespace ptth {
 
+// What only a session of HTTP/1.1 needs.
+struct Http1SessionLimits {
+  Milliseconds head_timeout{10'000};  // From the first byte of a request to the end of its head.
+  // Requests that wait for the one before them: above it nothing is read.
+  size_t pipelined_bytes = size_t{64} * 1024;
+  size_t chunk_extension_bytes = 4096;  // Of all chunks of one request together.
+  // Behind an early answer the rest of the request is read to no use, so that the connection can go
+  // on: so much, and for so long.
+  size_t discarded_bytes = size_t{256} * 1024;
+  Milliseconds discard_timeout{2'000};
+  // A gateway that does not want us closes at once. A connection that stays open for so long, or
+  // brings a request, is attached.
+  Milliseconds settle_time{200};
+};
+
 // Every limit of a session. Rates are token buckets: `burst` at once, refilled at `per_second`.
 struct SessionLimits {
   uint32_t header_list_bytes =
@@ -35,6 +50,7 @@ struct SessionLimits {
   Milliseconds drain_hold{1'000};         // New requests wait so long for those in flight to end.
   Milliseconds ping_after{5'000};         // Silence before we ask.
   Milliseconds ping_timeout{4'000};       // Silence after we asked: the link is dead.
+  Http1SessionLimits http1;
 };
 
 }  // namespace ptth

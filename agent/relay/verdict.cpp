@@ -71,16 +71,15 @@ std::string_view to_string(Verdict verdict) {
   return "unknown";
 }
 
-Refusal refusal_for(const Error& error) {
-  // Nothing has reached the origin: the gateway may send the request elsewhere (RFC 9113
-  // section 8.7).
+Refusal refusal_for(const Error& error, ReplayStyle replay) {
+  const int replay_status = error.retryable && replay == ReplayStyle::kReset ? 0 : 503;
   if (error.kind == ErrorKind::kOverload) {
-    return {Verdict::kOverload, error.retryable ? 0 : 503, http2::kRefusedStream,
-            "proxy_internal_response", "The worker is at its limit."};
+    return {Verdict::kOverload, replay_status, http2::kRefusedStream, "proxy_internal_response",
+            "The worker is at its limit."};
   }
   if (error.kind == ErrorKind::kDraining) {
-    return {Verdict::kDraining, error.retryable ? 0 : 503, http2::kRefusedStream,
-            "proxy_internal_response", "The worker is leaving."};
+    return {Verdict::kDraining, replay_status, http2::kRefusedStream, "proxy_internal_response",
+            "The worker is leaving."};
   }
   if (error.side == Side::kOrigin) return origin_refusal(error);
   switch (error.kind) {

@@ -43,6 +43,12 @@ struct Refusal {
   std::string_view reason;        // The body, for people.
 };
 
-[[nodiscard]] Refusal refusal_for(const Error& error);
+// How a gateway learns that it may send a request elsewhere, because no origin has seen it.
+enum class ReplayStyle {
+  kReset,   // REFUSED_STREAM (RFC 9113 section 8.7).
+  kAnswer,  // 503 with Retry-After: HTTP/1.1 has nothing that says more.
+};
+
+[[nodiscard]] Refusal refusal_for(const Error& error, ReplayStyle replay);
 
 }  // namespace ptth

@@ -1,25 +1,24 @@
 // What every way to reverse a connection has to carry: one list of scenarios, run over each
 // profile, on pipes in memory (whole, and byte by byte) and on real sockets.
 
+#include "agent/link/magic_stream.h"
 #include "agent/link/profile.h"
 #include "agent/relay/budget.h"
+#include "agent/relay/http1_session.h"
 #include "agent/relay/http2_session.h"
 #include "agent/relay/relay_metrics.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "tests/support/gateway_end.h"
 #include "tests/support/hello_transcript.h"
-#include "tests/support/http2_frames.h"
 #include "tests/support/pipe_stream.h"
 #include "tests/support/run_until.h"
-#include "tests/support/scripted_gateway.h"
 #include "tests/support/scripted_origin.h"
 #include "tests/support/sockets.h"
 #include "tests/support/temp_dir.h"
 
 #include <functional>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,154 +27,37 @@
 
 namespace {
 
+using Channel = ptth::ChannelProtocol;
 using ptth::BodyKind;
-using ptth::Bytes;
 using ptth::ByteStream;
 using ptth::Error;
 using ptth::Loop;
 using ptth::Profile;
-using ptth::request_fields;
 using ptth::Session;
 using ptth::SessionOptions;
-using ptth::TestFrame;
+using ptth::test::GatewayEnd;
+using ptth::test::kAnyRequest;
+using ptth::test::kHttp2Magic;
+using ptth::test::Opening;
 
-const std::string kMagic = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const std::string kRequestEnd = "\r\n\r\n";
-
-// How a profile begins, seen from the gateway.
-struct Opening {
-  std::string worker_sends;   // Exactly this; kRequestEnd: any request.
-  std::string gateway_sends;  // Behind that.
-};
-
-// The gateway's end of a reversed connection, frame by frame.
-class GatewayEnd final : private ByteStream::Listener {
+// What a connection does when the gateway's ALPN id means HTTP/1.1, whatever the profile.
+class Http1ByAlpn final : public Profile {
  public:
-  GatewayEnd(std::unique_ptr<ByteStream> stream, Opening opening)
-      : opening_(std::move(opening)), stream_(std::move(stream)) {
-    stream_->set_listener(this);
-    if (opening_.worker_sends.empty()) open();
+  [[nodiscard]] std::string_view name() const override { return "HTTP/1.1 by ALPN"; }
+
+  [[nodiscard]] std::vector<std::string> default_alpn() const override { return {}; }
+
+  [[nodiscard]] ptth::DrainStyle drain_style() const override {
+    return ptth::DrainStyle::kAnnounce;
   }
 
-  ~GatewayEnd() { stream_->set_listener(nullptr); }
+  [[nodiscard]] bool capacity_in_second_settings() const override { return false; }
 
-  GatewayEnd(const GatewayEnd&) = delete;
-  GatewayEnd& operator=(const GatewayEnd&) = delete;
-  GatewayEnd(GatewayEnd&&) = delete;
-  GatewayEnd& operator=(GatewayEnd&&) = delete;
-
-  void write(const std::vector<uint8_t>& bytes) { stream_->write(bytes); }
-
-  void frame(uint8_t type, uint8_t flags, int32_t stream_id, const std::vector<uint8_t>& payload) {
-    write(ptth::make_frame(type, flags, stream_id, payload));
+  [[nodiscard]] std::unique_ptr<ByteStream> reverse(Loop& loop,
+                                                    std::unique_ptr<ByteStream> connected,
+                                                    Listener& listener) const override {
+    return ptth::make_http1_stream(loop, std::move(connected), listener);
   }
-
-  void request(int32_t stream_id, const ptth::HeaderFields& fields, uint8_t flags) {
-    frame(ptth::kFrameHeaders, static_cast<uint8_t>(flags | ptth::kFlagEndHeaders), stream_id,
-          ptth::encode_fields(fields));
-  }
-
-  void data(int32_t stream_id, const std::string& text, uint8_t flags) {
-    frame(ptth::kFrameData, flags, stream_id, {text.begin(), text.end()});
-  }
-
-  void end() { stream_->shutdown(); }
-
-  [[nodiscard]] std::string status(int32_t stream_id) const {
-    return text_of(statuses_, stream_id);
-  }
-
-  [[nodiscard]] std::string body(int32_t stream_id) const { return text_of(bodies_, stream_id); }
-
-  [[nodiscard]] std::string trailer(int32_t stream_id) const {
-    return text_of(trailers_, stream_id);
-  }
-
-  [[nodiscard]] bool complete(int32_t stream_id) const { return complete_.contains(stream_id); }
-
-  [[nodiscard]] std::optional<uint32_t> reset_code(int32_t stream_id) const {
-    const auto found = resets_.find(stream_id);
-    if (found == resets_.end()) return std::nullopt;
-    return found->second;
-  }
-
-  bool settings_acknowledged = false;
-  bool goaway = false;
-  bool ended = false;
-  uint64_t credit_taken = 0;
-
- private:
-  static std::string text_of(const std::map<int32_t, std::string>& texts, int32_t stream_id) {
-    const auto found = texts.find(stream_id);
-    return found == texts.end() ? std::string() : found->second;
-  }
-
-  void open() {
-    is_open_ = true;
-    write({opening_.gateway_sends.begin(), opening_.gateway_sends.end()});
-    frame(ptth::kFrameSettings, 0, 0, {});
-  }
-
-  void on_bytes(Bytes bytes) override {
-    const bool asks = opening_.worker_sends == kRequestEnd;
-    while (!is_open_ && !bytes.empty()) {
-      begun_ += static_cast<char>(bytes.front());
-      bytes = bytes.subspan(1);
-      if (asks ? begun_.ends_with(kRequestEnd) : begun_ == opening_.worker_sends) open();
-      REQUIRE((asks || opening_.worker_sends.starts_with(begun_)));
-    }
-    for (const TestFrame& frame : reader_.read(bytes))
-      take(frame);
-  }
-
-  void on_end() override { ended = true; }
-
-  void on_failed(const Error& /*error*/) override { ended = true; }
-
-  void on_sent() override {}
-
-  void take(const TestFrame& frame) {
-    const bool is_ack = (frame.flags & ptth::kFlagAck) != 0;
-    if (frame.type == ptth::kFrameSettings && !is_ack) {
-      this->frame(ptth::kFrameSettings, ptth::kFlagAck, 0, {});
-    } else if (frame.type == ptth::kFrameSettings) {
-      settings_acknowledged = true;
-    } else if (frame.type == ptth::kFramePing && !is_ack) {
-      this->frame(ptth::kFramePing, ptth::kFlagAck, 0, frame.payload);
-    } else if (frame.type == ptth::kFrameGoaway) {
-      goaway = true;
-    } else if (frame.type == ptth::kFrameReset) {
-      resets_[frame.stream_id] = frame.number_at(0);
-    } else if (frame.type == ptth::kFrameHeaders) {
-      statuses_[frame.stream_id] += frame.field(":status");
-      trailers_[frame.stream_id] += frame.field("digest");
-    } else if (frame.type == ptth::kFrameData) {
-      take_data(frame);
-    }
-    const bool carries = frame.type == ptth::kFrameHeaders || frame.type == ptth::kFrameData;
-    if (carries && frame.ends_stream()) complete_[frame.stream_id] = true;
-  }
-
-  void take_data(const TestFrame& frame) {
-    bodies_[frame.stream_id].append(frame.payload.begin(), frame.payload.end());
-    if (frame.payload.empty()) return;
-    // Credit goes back at once: these scenarios are about what arrives.
-    const std::vector<uint8_t> count =
-        ptth::big_endian(static_cast<uint32_t>(frame.payload.size()));
-    this->frame(ptth::kFrameWindowUpdate, 0, 0, count);
-    if (!frame.ends_stream()) this->frame(ptth::kFrameWindowUpdate, 0, frame.stream_id, count);
-  }
-
-  Opening opening_;
-  std::string begun_;
-  bool is_open_ = false;
-  ptth::FrameReader reader_;
-  std::map<int32_t, std::string> statuses_;
-  std::map<int32_t, std::string> bodies_;
-  std::map<int32_t, std::string> trailers_;
-  std::map<int32_t, bool> complete_;
-  std::map<int32_t, uint32_t> resets_;
-  std::unique_ptr<ByteStream> stream_;
 };
 
 enum class Transport { kPipe, kPipeByteByByte, kTcp, kUnix };
@@ -202,15 +84,17 @@ Ends make_ends(Loop& loop, Transport transport, const std::string& directory) {
 // A worker's end that has reversed the connection, and the gateway's end of it.
 class Stage final : private Profile::Listener, private Session::Listener {
  public:
-  Stage(const Profile& profile, const Opening& opening, Transport transport) {
+  Stage(const Profile& profile, Channel channel, const Opening& opening, Transport transport) {
     Ends ends = make_ends(loop, transport, directory_.path());
-    gateway = std::make_unique<GatewayEnd>(std::move(ends.gateway), opening);
+    const auto make_gateway_end = channel == Channel::kHttp2 ? ptth::test::make_http2_gateway_end
+                                                             : ptth::test::make_http1_gateway_end;
+    gateway = make_gateway_end(std::move(ends.gateway), opening);
     options_.capacity = 2;
     options_.drain_style = profile.drain_style();
     options_.capacity_in_second_settings = profile.capacity_in_second_settings();
     options_.origin_frame = profile.announced_origins();
     reversed_ = profile.reverse(loop, std::move(ends.worker), *this);
-    REQUIRE(until([this] { return attached && gateway->settings_acknowledged; }));
+    REQUIRE(until([this] { return attached && gateway->is_ready(); }));
   }
 
   ~Stage() {
@@ -243,9 +127,10 @@ class Stage final : private Profile::Listener, private Session::Listener {
   bool ended = false;
 
  private:
-  void on_reversed(ptth::ChannelProtocol /*channel*/) override {
-    session = start_http2_session({loop, *reversed_, origin, log_, relay_metrics_, budget_},
-                                  options_, *this);
+  void on_reversed(Channel channel) override {
+    const auto start =
+        channel == Channel::kHttp2 ? ptth::start_http2_session : ptth::start_http1_session;
+    session = start({loop, *reversed_, origin, log_, relay_metrics_, budget_}, options_, *this);
   }
 
   void on_not_reversed(const Error& error) override { FAIL(error.detail); }
@@ -254,7 +139,12 @@ class Stage final : private Profile::Listener, private Session::Listener {
 
   void on_session_leaving() override {}
 
-  void on_session_ended(const Error& /*error*/) override { ended = true; }
+  // As the link does.
+  void on_session_ended(const Error& /*error*/) override {
+    ended = true;
+    loop.retire(std::move(session));
+    loop.retire(std::move(reversed_));
+  }
 
   ptth::test::TempDir directory_;
   ptth::Metrics metrics_;
@@ -265,10 +155,8 @@ class Stage final : private Profile::Listener, private Session::Listener {
   std::unique_ptr<ByteStream> reversed_;
 };
 
-constexpr uint8_t kEnd = ptth::kFlagEndStream;
-
 void get_and_answer(Stage& stage) {
-  stage.gateway->request(1, request_fields("GET", "/a?b"), kEnd);
+  stage.gateway->get(1, "/a?b");
   auto& call = stage.call(0);
   CHECK(call.head.path == "/a?b");
   call.answer_head(200, BodyKind::kUnknown);
@@ -276,17 +164,17 @@ void get_and_answer(Stage& stage) {
   ptth::FieldList trailers;
   trailers.add("digest", "abc");
   call.answer_end(trailers);
-  CHECK(stage.until([&] { return stage.gateway->complete(1); }));
-  CHECK(stage.gateway->status(1) == "200");
+  CHECK(stage.until([&] { return stage.gateway->is_complete(1); }));
+  CHECK(stage.gateway->statuses(1) == "200");
   CHECK(stage.gateway->body(1) == "hello");
-  CHECK(stage.gateway->trailer(1) == "abc");
+  CHECK(stage.gateway->digest(1) == "abc");
 }
 
 void post_with_trailers(Stage& stage) {
-  stage.gateway->request(1, request_fields("POST", "/"), 0);
-  stage.gateway->data(1, "one ", 0);
-  stage.gateway->data(1, "two", 0);
-  stage.gateway->request(1, {{"digest", "abc"}}, kEnd);
+  stage.gateway->post(1);
+  stage.gateway->send_body(1, "one ");
+  stage.gateway->send_body(1, "two");
+  stage.gateway->end_body(1, "abc");
   auto& call = stage.call(0);
   CHECK(stage.until([&] { return call.body_ended; }));
   CHECK(call.body == "one two");
@@ -294,43 +182,41 @@ void post_with_trailers(Stage& stage) {
 }
 
 void interim_answers(Stage& stage) {
-  stage.gateway->request(1, request_fields("GET", "/"), kEnd);
+  stage.gateway->get(1, "/");
   ptth::ResponseHead hints;
   hints.status = 103;
   stage.call(0).listener->on_interim_response(hints);
   stage.call(0).answer_head(204, BodyKind::kNone);
   stage.call(0).answer_end();
-  CHECK(stage.until([&] { return stage.gateway->complete(1); }));
-  CHECK(stage.gateway->status(1) == "103204");
+  CHECK(stage.until([&] { return stage.gateway->is_complete(1); }));
+  CHECK(stage.gateway->statuses(1) == "103204");
 }
 
 void early_answer(Stage& stage) {
-  stage.gateway->request(1, request_fields("POST", "/"), 0);
+  stage.gateway->post(1);
   stage.call(0).answer_head(413, BodyKind::kNone);
   stage.call(0).answer_end();
-  CHECK(stage.until([&] { return stage.gateway->reset_code(1).has_value(); }));
-  CHECK(stage.gateway->status(1) == "413");
-  CHECK(stage.gateway->reset_code(1) == 0U);
+  CHECK(stage.until([&] { return stage.gateway->is_called_off(1); }));
+  CHECK(stage.gateway->statuses(1) == "413");
 }
 
 void refusal_beyond_capacity(Stage& stage) {
-  for (const int32_t stream_id : {1, 3, 5})
-    stage.gateway->request(stream_id, request_fields("GET", "/"), kEnd);
-  CHECK(stage.until([&] { return stage.gateway->reset_code(5).has_value(); }));
-  CHECK(stage.gateway->reset_code(5) == 7U);
+  for (const int32_t exchange : {1, 3, 5})
+    stage.gateway->get(exchange, "/");
+  CHECK(stage.until([&] { return stage.gateway->is_refused(5); }));
   CHECK(stage.origin.calls.size() == 2);
 }
 
 void reset_by_the_gateway(Stage& stage) {
-  stage.gateway->request(1, request_fields("GET", "/"), kEnd);
+  stage.gateway->get(1, "/");
   auto& call = stage.call(0);
-  stage.gateway->frame(ptth::kFrameReset, 0, 1, ptth::big_endian(8));
+  stage.gateway->cancel(1);
   CHECK(stage.until([&] { return call.cancelled; }));
 }
 
 void a_body_larger_than_every_window(Stage& stage) {
   constexpr size_t kSize = 400'000;
-  stage.gateway->request(1, request_fields("GET", "/"), kEnd);
+  stage.gateway->get(1, "/");
   auto& call = stage.call(0);
   call.answer_head(200, BodyKind::kUnknown);
   std::string expected;
@@ -341,41 +227,55 @@ void a_body_larger_than_every_window(Stage& stage) {
     call.answer_body(piece);
   }
   call.answer_end();
-  CHECK(stage.until([&] { return stage.gateway->complete(1); }));
+  CHECK(stage.until([&] { return stage.gateway->is_complete(1); }));
   CHECK(stage.gateway->body(1) == expected);
 }
 
 void origin_failure_in_mid_answer(Stage& stage) {
-  stage.gateway->request(1, request_fields("GET", "/"), kEnd);
+  stage.gateway->get(1, "/");
   stage.call(0).answer_head(200, BodyKind::kUnknown);
   stage.call(0).answer_body("half");
   CHECK(stage.until([&] { return stage.gateway->body(1) == "half"; }));
   stage.call(0).fail({ptth::ErrorKind::kClosed, ptth::Side::kOrigin, "closed"});
-  CHECK(stage.until([&] { return stage.gateway->reset_code(1).has_value(); }));
-  CHECK_FALSE(stage.gateway->complete(1));
+  CHECK(stage.until([&] { return stage.gateway->is_cut(1); }));
+  CHECK(stage.gateway->body(1) == "half");
 }
 
 void drain(Stage& stage) {
-  stage.gateway->request(1, request_fields("GET", "/"), kEnd);
+  stage.gateway->get(1, "/");
   auto& call = stage.call(0);
   stage.session->drain();
   CHECK_FALSE(stage.ended);
   call.answer_head(204, BodyKind::kNone);
   call.answer_end();
-  CHECK(stage.until([&] { return stage.ended && stage.gateway->goaway; }));
-  CHECK(stage.until([&] { return stage.gateway->status(1) == "204"; }));
+  CHECK(stage.until([&] { return stage.ended && stage.gateway->is_left(); }));
+  CHECK(stage.until([&] { return stage.gateway->statuses(1) == "204"; }));
 }
 
 void end_of_the_connection(Stage& stage) {
-  stage.gateway->request(1, request_fields("GET", "/"), kEnd);
+  stage.gateway->get(1, "/");
   auto& call = stage.call(0);
   stage.gateway->end();
   CHECK(stage.until([&] { return stage.ended && call.cancelled; }));
 }
 
+void one_after_the_other(Stage& stage) {
+  for (const int32_t exchange : {1, 3, 5}) {
+    stage.gateway->get(exchange, "/" + std::to_string(exchange));
+    auto& call = stage.call(static_cast<size_t>(exchange / 2));
+    CHECK(call.head.path == "/" + std::to_string(exchange));
+    call.answer_head(200, BodyKind::kUnknown);
+    call.answer_body(std::to_string(exchange));
+    call.answer_end();
+    CHECK(stage.until([&] { return stage.gateway->is_complete(exchange); }));
+    CHECK(stage.gateway->body(exchange) == std::to_string(exchange));
+  }
+}
+
 struct Scenario {
   const char* name;
   void (*run)(Stage&);
+  bool needs_streams = false;  // A connection of HTTP/1.1 carries one exchange at a time.
 };
 
 constexpr Scenario kScenarios[] = {
@@ -383,7 +283,8 @@ constexpr Scenario kScenarios[] = {
     {"post with trailers", post_with_trailers},
     {"interim answers", interim_answers},
     {"early answer", early_answer},
-    {"refusal beyond capacity", refusal_beyond_capacity},
+    {"one after the other", one_after_the_other},
+    {"refusal beyond capacity", refusal_beyond_capacity, true},
     {"reset by the gateway", reset_by_the_gateway},
     {"a body larger than every window", a_body_larger_than_every_window},
     {"origin failure in mid-answer", origin_failure_in_mid_answer},
@@ -391,55 +292,75 @@ constexpr Scenario kScenarios[] = {
     {"end of the connection", end_of_the_connection},
 };
 
-void run_all(const Profile& profile, const Opening& opening) {
+void run_all(const Profile& profile, const Opening& opening, Channel channel = Channel::kHttp2) {
   for (const Transport transport :
        {Transport::kPipe, Transport::kPipeByteByByte, Transport::kTcp, Transport::kUnix}) {
     CAPTURE(transport);
     for (const Scenario& scenario : kScenarios) {
+      if (scenario.needs_streams && channel == Channel::kHttp11) continue;
       const std::string name = scenario.name;
       CAPTURE(name);
-      Stage stage(profile, opening, transport);
+      Stage stage(profile, channel, opening, transport);
       scenario.run(stage);
     }
   }
 }
 
-std::string yes(const std::string& token) {
-  return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + token +
-         "\r\n\r\n";
+std::string yes(const std::string& token, const std::string& lines = "") {
+  return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + token + "\r\n" +
+         lines + "\r\n";
 }
 
 }  // namespace
 
 TEST_CASE("conformance: profile haproxy") {
-  run_all(*ptth::make_haproxy_profile(), {kMagic, ""});
+  run_all(*ptth::make_haproxy_profile(), {kHttp2Magic, ""});
 }
 
 TEST_CASE("conformance: profile direct") {
-  run_all(*ptth::make_direct_profile(), {"", kMagic});
+  run_all(*ptth::make_direct_profile(), {"", kHttp2Magic});
 }
 
 TEST_CASE("conformance: profile potato") {
-  run_all(*ptth::make_potato_profile({}).value(), {"", kMagic});
+  run_all(*ptth::make_potato_profile({}).value(), {"", kHttp2Magic});
 }
 
 TEST_CASE("conformance: profile h2-reverse") {
-  run_all(*ptth::make_h2_reverse_profile({"https://app.example"}), {"", kMagic});
+  run_all(*ptth::make_h2_reverse_profile({"https://app.example"}), {"", kHttp2Magic});
 }
 
 TEST_CASE("conformance: profile ptth") {
   run_all(*ptth::make_ptth_profile(ptth::test::hello_spec(), {}),
-          {kRequestEnd, yes("ptth") + kMagic});
+          {kAnyRequest, yes("ptth") + kHttp2Magic});
 }
 
 TEST_CASE("conformance: profile envoy") {
   run_all(*ptth::make_envoy_profile(ptth::test::hello_spec({}, ptth::envoy_hello({})), {}, {}),
-          {kRequestEnd, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" + kMagic});
+          {kAnyRequest, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" + kHttp2Magic});
 }
 
 TEST_CASE("conformance: profile reverse") {
   ptth::HelloOptions options;
   options.variables = {"listen_host=*", "listen_port=80"};
   run_all(*ptth::make_reverse_profile(ptth::test::hello_spec(options, ptth::reverse_hello()), {}),
-          {kRequestEnd, yes("reverse") + kMagic});
+          {kAnyRequest, yes("reverse") + kHttp2Magic});
+}
+
+TEST_CASE("conformance: HTTP/1.1 by ALPN") {
+  run_all(Http1ByAlpn(), {"", ""}, Channel::kHttp11);
+}
+
+TEST_CASE("conformance: profile ptth, which chooses HTTP/1.1") {
+  ptth::HelloOptions options;
+  options.channels = {"h2", "http/1.1"};
+  run_all(*ptth::make_ptth_profile(ptth::test::hello_spec(options), {}),
+          {kAnyRequest, yes("ptth", "ALPN: http%2F1.1\r\n")}, Channel::kHttp11);
+}
+
+TEST_CASE("conformance: profile reverse, which chooses HTTP/1.1") {
+  ptth::HelloOptions options;
+  options.variables = {"listen_host=*", "listen_port=80"};
+  options.channels = {"http/1.1"};
+  run_all(*ptth::make_reverse_profile(ptth::test::hello_spec(options, ptth::reverse_hello()), {}),
+          {kAnyRequest, yes("reverse", "Selected-ALPN: http%2F1.1\r\n")}, Channel::kHttp11);
 }

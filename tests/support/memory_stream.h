@@ -25,6 +25,8 @@ class MemoryStream final : public ByteStream {
 
   void shutdown() override { is_shut_down_ = true; }
 
+  void break_off() override { is_broken_off_ = true; }
+
   // The other side's doings.
   void deliver(Bytes bytes) {
     if (listener_ != nullptr) listener_->on_bytes(bytes);
@@ -51,12 +53,15 @@ class MemoryStream final : public ByteStream {
 
   [[nodiscard]] bool is_shut_down() const { return is_shut_down_; }
 
+  [[nodiscard]] bool is_broken_off() const { return is_broken_off_; }
+
  private:
   Listener* listener_ = nullptr;
   std::vector<uint8_t> written_;
   size_t unsent_ = 0;
   bool reading_ = true;
   bool is_shut_down_ = false;
+  bool is_broken_off_ = false;
 };
 
 }  // namespace ptth

@@ -44,11 +44,11 @@ void PipeStream::shutdown() {
 }
 
 void PipeStream::cut() {
-  if (other_ != nullptr) other_->break_off();
-  break_off();
+  if (other_ != nullptr) other_->fall_apart();
+  fall_apart();
 }
 
-void PipeStream::break_off() {
+void PipeStream::fall_apart() {
   broken_ = true;
   unsent_.clear();
   schedule_delivery();
@@ -64,7 +64,7 @@ size_t PipeStream::transferable() const {
 void PipeStream::transfer() {
   if (broken_) return;
   if (other_ == nullptr) {
-    if (!unsent_.empty()) break_off();
+    if (!unsent_.empty()) fall_apart();
     return;
   }
   const size_t count = transferable();

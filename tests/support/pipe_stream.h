@@ -50,6 +50,8 @@ class PipeStream final : public ByteStream {
   void resume_reading() override;
   void shutdown() override;
 
+  void break_off() override { cut(); }
+
   // Breaks the connection: both ends fail once what has arrived is read.
   void cut();
 
@@ -65,7 +67,7 @@ class PipeStream final : public ByteStream {
   void transfer();
   void deliver();
   void schedule_delivery();
-  void break_off();
+  void fall_apart();
   void report_failure();
   [[nodiscard]] size_t transferable() const;
 

@@ -3,6 +3,7 @@
 // An Origin whose answers the test gives, call by call.
 
 #include "agent/origin/origin.h"
+#include "common/http_rules.h"
 
 #include <memory>
 #include <string>
@@ -27,6 +28,10 @@ class ScriptedOrigin final : public Origin {
       ResponseHead response;
       response.status = status;
       response.body = body_kind;
+      const auto length = fields.find("content-length");
+      if (body_kind == BodyKind::kLength && length) {
+        response.content_length = parse_content_length(*length).value();
+      }
       response.fields = std::move(fields);
       listener->on_response_head(response);
     }

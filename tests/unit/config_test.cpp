@@ -57,7 +57,9 @@ std::string source_of(const LoadedConfig& loaded, const std::string& key) {
 TEST_CASE("flags win over the environment, that over the file, that over the default") {
   const std::string file =
       R"({"capacity": 1, "drain": {"timeout": "1s"}, "log": {"level": "warn"}})";
-  const Environment environment{{"PTTH_CAPACITY", "2"}, {"PTTH_DRAIN_TIMEOUT", "2s"}};
+  const Environment environment{{"PTTH_CAPACITY", "2"},
+                                {"PTTH_DRAIN_TIMEOUT", "2s"},
+                                {"PTTH_LIMIT_HTTP1_HEAD_TIMEOUT", "3s"}};
   const LoadedConfig loaded = load(complete_with({{"capacity", {"3"}}}), environment, file);
   REQUIRE(problems_of(loaded) == "");
   CHECK(loaded.config.capacity == 3);
@@ -66,6 +68,8 @@ TEST_CASE("flags win over the environment, that over the file, that over the def
   CHECK(loaded.config.startup_timeout == Milliseconds(0));
   CHECK(source_of(loaded, "capacity") == "--capacity");
   CHECK(source_of(loaded, "drain.timeout") == "PTTH_DRAIN_TIMEOUT");
+  CHECK(source_of(loaded, "gateways[0].limits.http1_head_timeout") ==
+        "PTTH_LIMIT_HTTP1_HEAD_TIMEOUT");
   CHECK(source_of(loaded, "log.level") == "agent.json:1: log.level");
   CHECK(source_of(loaded, "startup.timeout") == "default");
 }
