@@ -6,6 +6,7 @@
 #include "agent/link/hello_spec.h"
 #include "agent/nearest_match.h"
 #include "common/http_uri.h"
+#include "common/spki_pin.h"
 
 #include <algorithm>
 #include <array>
@@ -215,6 +216,8 @@ Result<std::string> parse_item(ValueKind kind, const std::string& text) {
       return parse_host(text);
     case ValueKind::kTokens:
       return parse_token(text);
+    case ValueKind::kPins:
+      return if_good(text, parse_spki_pin(text));
     case ValueKind::kStatuses:
       return if_good(text, parse_hello_status(text));
     case ValueKind::kUriVariables:
@@ -308,6 +311,7 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
     case ValueKind::kServe:
     case ValueKind::kHosts:
     case ValueKind::kTokens:
+    case ValueKind::kPins:
     case ValueKind::kStatuses:
     case ValueKind::kUriVariables:
     case ValueKind::kHeaders:
@@ -448,6 +452,8 @@ std::string value_name(const ConfigOption& option) {
       return "NAME:FILE";
     case ValueKind::kIdentifier:
       return "ID";
+    case ValueKind::kPins:
+      return "PIN";
     case ValueKind::kStatuses:
       return "STATUS";
     case ValueKind::kTlsVersion:

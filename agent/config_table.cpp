@@ -59,6 +59,24 @@ constexpr ConfigOption kOptions[] = {
     {"key-file", "tls.key_file", kGateway, kEachGateway, kFile,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.key_file; },
      "Its private key (PEM).", kAny, "in the certificate's file"},
+    {"pkcs12-file", "tls.pkcs12_file", kGateway, kEachGateway, kFile,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.pkcs12_file; },
+     "Certificate, chain and key in one file (PKCS #12), instead of --cert-file and --key-file."},
+    {"pkcs12-password-file", "tls.pkcs12_password_file", kGateway, kEachGateway, kFile,
+     [](Config&, GatewayOptions& gateway) -> Slot {
+       return &gateway.tls_options.pkcs12_password_file;
+     },
+     "The password of that file.", kAny, "no password"},
+    {"crl-file", "tls.crl_file", kGateway, kEachGateway, kFile,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.crl_file; },
+     "Revoked certificates (PEM), a list of each CA in the gateway's chain."},
+    {"pin", "tls.pins", kGateway, kEachGateway, kPins,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.pins; },
+     "A key that the gateway's chain must have, as sha256//BASE64. Repeat for several; one is "
+     "enough."},
+    {"tls-group", "tls.groups", kGateway, kEachGateway, kTokens,
+     [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.tls_options.groups; },
+     "Key exchange groups, the best first: X25519MLKEM768,X25519.", kAny, "OpenSSL's"},
     {"server-name", "tls.server_name", kGateway, kEachGateway, kHost,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.server_name; },
      "The name to ask for (SNI) and to find in the certificate.", kAny, "the host of the URL"},
@@ -430,6 +448,7 @@ bool is_list(const ConfigOption& option) {
     case kGatewayUrl:
     case kHosts:
     case kTokens:
+    case kPins:
     case kStatuses:
     case kUriVariables:
     case kHeaders:

@@ -42,6 +42,7 @@ enum class ValueKind {
   kToken,
   kTokens,
   kIdentifier,
+  kPins,
   kHeaders,
   kHeaderFiles,
   kStatuses,

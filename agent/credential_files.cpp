@@ -67,7 +67,9 @@ void check_credential_files(LoadedConfig& loaded) {
       loaded.problems.push_back({ConfigSource::kFile, "gateway " + gateway.name + ": " +
                                                           printable(usable.error().detail)});
     }
-    check_mode(loaded.config, tls.key_file.empty() ? tls.cert_file : tls.key_file, "private key");
+    check_mode(loaded.config, tls.key_file.empty() ? tls.identity_file() : tls.key_file,
+               "private key");
+    check_secret(loaded, gateway, tls.pkcs12_password_file);
   }
 }
 

@@ -33,7 +33,7 @@ Result<void> check_setting(const GatewayOptions& gateway, const HelloCredentials
   if (needs_tls(gateway.profile) && !gateway.tls) {
     return wrong(the_profile + " is agreed in the TLS handshake: dial https://");
   }
-  if (gateway.profile == "h2-reverse" && gateway.tls_options.cert_file.empty()) {
+  if (gateway.profile == "h2-reverse" && !gateway.tls_options.has_certificate()) {
     return wrong(the_profile + " shows who we are by a certificate: give --cert-file");
   }
   const bool by_alpn = gateway.profile == "direct" || gateway.profile == "potato";

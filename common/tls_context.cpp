@@ -1,15 +1,16 @@
 #include "common/tls_context.h"
 
+#include "common/spki_pin.h"
+#include "common/tls_file.h"
+#include "common/tls_identity.h"
 #include "common/tls_words.h"
 
-#include <cerrno>
-#include <cstdio>
 #include <ctime>
+#include <string>
 #include <string_view>
-#include <system_error>
+#include <utility>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -29,88 +30,23 @@ Error configuration_error(std::string detail) {
   return {ErrorKind::kConfiguration, Side::kLocal, std::move(detail)};
 }
 
-Error file_error(std::string_view option, const std::string& path, const std::string& what) {
-  return configuration_error(std::string(option) + " " + path + ": " + what);
-}
-
 Error internal_error() {
   return {ErrorKind::kInternal, Side::kLocal, "OpenSSL: " + take_openssl_error().text};
 }
 
-// OpenSSL says "no start line" for an empty file and little for a missing one.
-Result<void> check_readable(std::string_view option, const std::string& path) {
-  const std::unique_ptr<std::FILE, FreeWith<std::fclose>> file(std::fopen(path.c_str(), "re"));
-  if (!file || std::fgetc(file.get()) == EOF) {
-    const int code = errno;
-    const bool empty = file && std::ferror(file.get()) == 0;
-    return file_error(option, path,
-                      empty ? "the file is empty" : std::generic_category().message(code));
+// As nginx and HAProxy do it: once there is a list, every CA of a chain must have one in it.
+Result<void> load_revocations(SSL_CTX* context, const std::string& crl_file) {
+  if (crl_file.empty()) return {};
+  if (Result<void> readable = check_readable("crl_file", crl_file); !readable) return readable;
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  X509_LOOKUP* lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+  if (lookup == nullptr) return internal_error();
+  if (X509_load_crl_file(lookup, crl_file.c_str(), X509_FILETYPE_PEM) <= 0) {
+    return tls_file_error("crl_file", crl_file, pem_problem("certificate revocation list"));
   }
+  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context),
+                              X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
   return {};
-}
-
-std::string pem_problem(std::string_view expected) {
-  const OpenSslError error = take_openssl_error();
-  if (error.library == ERR_LIB_PEM && error.reason == PEM_R_NO_START_LINE) {
-    return "there is no " + std::string(expected) + " in PEM in it";
-  }
-  if (error.library == ERR_LIB_PEM && (error.reason == PEM_R_BAD_PASSWORD_READ ||
-                                       error.reason == PEM_R_PROBLEMS_GETTING_PASSWORD)) {
-    return "the key is encrypted with a pass phrase, which is not supported";
-  }
-  if (error.library == ERR_LIB_SSL && error.reason == SSL_R_EE_KEY_TOO_SMALL) {
-    return "its key is too small";
-  }
-  return "not a usable " + std::string(expected) + ": " + error.text;
-}
-
-// Without this OpenSSL would ask on the terminal.
-int no_pass_phrase(char*, int, int, void*) noexcept {
-  return -1;
-}
-
-Result<void> check_validity(SSL_CTX* context, const std::string& path) {
-  const X509* certificate = SSL_CTX_get0_certificate(context);
-  if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
-    return file_error("cert_file", path,
-                      "the certificate expired on " + time_text(X509_get0_notAfter(certificate)));
-  }
-  if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
-    return file_error(
-        "cert_file", path,
-        "the certificate is not valid before " + time_text(X509_get0_notBefore(certificate)));
-  }
-  return {};
-}
-
-Result<void> load_identity(SSL_CTX* context, const TlsOptions& options) {
-  if (options.cert_file.empty()) {
-    if (options.key_file.empty()) return {};
-    return configuration_error("key_file is given without cert_file");
-  }
-  SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
-  const std::string& cert_file = options.cert_file;
-  const bool apart = !options.key_file.empty();
-  const std::string& key_file = apart ? options.key_file : cert_file;
-  const std::string_view key_option = apart ? "key_file" : "cert_file";
-  if (Result<void> readable = check_readable("cert_file", cert_file); !readable) return readable;
-  if (SSL_CTX_use_certificate_chain_file(context, cert_file.c_str()) != 1) {
-    return file_error("cert_file", cert_file, pem_problem("certificate"));
-  }
-  if (Result<void> readable = check_readable(key_option, key_file); !readable) return readable;
-  // OpenSSL compares a key of the same type with the certificate as it loads it, another only when
-  // it is asked.
-  const std::string differs = "the key does not belong to the certificate in " + cert_file;
-  if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-    const bool compared = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509;
-    const std::string problem = pem_problem("private key");
-    return file_error(key_option, key_file, compared ? differs : problem);
-  }
-  if (SSL_CTX_check_private_key(context) != 1) {
-    ERR_clear_error();
-    return file_error(key_option, key_file, differs);
-  }
-  return check_validity(context, cert_file);
 }
 
 Result<void> load_trust(SSL_CTX* context, const std::string& ca_file) {
@@ -121,10 +57,26 @@ Result<void> load_trust(SSL_CTX* context, const std::string& ca_file) {
   }
   if (Result<void> readable = check_readable("ca_file", ca_file); !readable) return readable;
   if (SSL_CTX_load_verify_file(context, ca_file.c_str()) != 1) {
-    return file_error("ca_file", ca_file, pem_problem("certificate"));
+    return tls_file_error("ca_file", ca_file, pem_problem("certificate"));
   }
   // Who lists an intermediate or a single certificate means it.
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
+  return {};
+}
+
+Result<void> set_groups(SSL_CTX* context, const std::vector<std::string>& groups) {
+  if (groups.empty()) return {};
+  std::string list;
+  for (const std::string& group : groups) {
+    if (SSL_CTX_set1_groups_list(context, group.c_str()) != 1) {
+      ERR_clear_error();
+      return configuration_error("groups: " + std::string(OpenSSL_version(OPENSSL_VERSION_STRING)) +
+                                 " of OpenSSL has no key exchange group " + group +
+                                 " (ptth-agent version --json lists those that it has)");
+    }
+    list += (list.empty() ? "" : ":") + group;
+  }
+  if (SSL_CTX_set1_groups_list(context, list.c_str()) != 1) return internal_error();
   return {};
 }
 
@@ -137,6 +89,7 @@ Result<void> set_rules(SSL_CTX* context, const TlsOptions& options) {
       SSL_CTX_set_cipher_list(context, kSuitesTls12) != 1) {
     return internal_error();
   }
+  if (Result<void> done = set_groups(context, options.groups); !done) return done;
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE);
   // Every connection verifies anew: no sessions, no tickets, so no 0-RTT either.
@@ -149,10 +102,16 @@ Result<void> set_rules(SSL_CTX* context, const TlsOptions& options) {
 
 Result<std::unique_ptr<TlsContext>> finish(SslContextPtr context, const TlsOptions& options) {
   if (Result<void> done = set_rules(context.get(), options); !done) return done.error();
-  if (Result<void> done = load_identity(context.get(), options); !done) return done.error();
+  if (Result<void> done = load_tls_identity(context.get(), options); !done) return done.error();
+  std::vector<SpkiPin> pins;
+  for (const std::string& text : options.pins) {
+    const Result<SpkiPin> pin = parse_spki_pin(text);
+    if (!pin) return pin.error();
+    pins.push_back(pin.value());
+  }
   ERR_clear_error();
-  return std::unique_ptr<TlsContext>(
-      std::make_unique<OpenSslContext>(std::move(context), !options.cert_file.empty()));
+  return std::unique_ptr<TlsContext>(std::make_unique<OpenSslContext>(
+      std::move(context), options.has_certificate(), std::move(pins)));
 }
 
 }  // namespace
@@ -172,12 +131,15 @@ Result<std::unique_ptr<TlsContext>> TlsContext::for_client(const TlsOptions& opt
   if (!context) return internal_error();
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   if (Result<void> done = load_trust(context.get(), options.ca_file); !done) return done.error();
+  if (Result<void> done = load_revocations(context.get(), options.crl_file); !done) {
+    return done.error();
+  }
   return finish(std::move(context), options);
 }
 
 Result<std::unique_ptr<TlsContext>> TlsContext::for_server(const TlsOptions& options) {
   ERR_clear_error();
-  if (options.cert_file.empty()) return configuration_error("a TLS server needs cert_file");
+  if (!options.has_certificate()) return configuration_error("a TLS server needs cert_file");
   SslContextPtr context(SSL_CTX_new(TLS_server_method()));
   if (!context) return internal_error();
   if (options.peer_certificate != PeerCertificate::kNone) {
@@ -186,6 +148,9 @@ Result<std::unique_ptr<TlsContext>> TlsContext::for_server(const TlsOptions& opt
       return configuration_error("a TLS server that asks for client certificates needs ca_file");
     }
     if (Result<void> done = load_trust(context.get(), options.ca_file); !done) return done.error();
+    if (Result<void> done = load_revocations(context.get(), options.crl_file); !done) {
+      return done.error();
+    }
     const bool required = options.peer_certificate == PeerCertificate::kRequired;
     SSL_CTX_set_verify(context.get(),
                        SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);

@@ -4,10 +4,12 @@
 // which records are decrypted. For tls_stream.cpp; others know TlsContext.
 
 #include "common/c_handle.h"
+#include "common/spki_pin.h"
 #include "common/tls_stream.h"
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <openssl/ssl.h>
 
@@ -23,8 +25,10 @@ class OpenSslContext final : public TlsContext {
 
   using Scratch = std::unique_ptr<uint8_t[]>;
 
-  OpenSslContext(SslContextPtr ssl_context, bool has_certificate)
-      : ssl_context_(std::move(ssl_context)), has_certificate_(has_certificate) {}
+  OpenSslContext(SslContextPtr ssl_context, bool has_certificate, std::vector<SpkiPin> pins)
+      : ssl_context_(std::move(ssl_context)),
+        has_certificate_(has_certificate),
+        pins_(std::move(pins)) {}
 
   [[nodiscard]] std::optional<int64_t> certificate_expiry() const override;
 
@@ -32,6 +36,9 @@ class OpenSslContext final : public TlsContext {
 
   // We have a certificate of our own.
   [[nodiscard]] bool has_certificate() const { return has_certificate_; }
+
+  // One of them is in the peer's chain, if there are any.
+  [[nodiscard]] const std::vector<SpkiPin>& pins() const { return pins_; }
 
   // Of kScratchBytes. While one is in use, a connection inside another (TLS in TLS) gets a new one.
   [[nodiscard]] Scratch take_scratch() {
@@ -44,6 +51,7 @@ class OpenSslContext final : public TlsContext {
  private:
   SslContextPtr ssl_context_;
   bool has_certificate_;
+  std::vector<SpkiPin> pins_;
   Scratch scratch_;
 };
 

@@ -25,8 +25,10 @@ std::string from_environment(const char* variable, const char* otherwise) {
 }  // namespace
 
 std::vector<FileStamp> TlsContexts::stamps_of(const TlsOptions& options) {
-  std::vector<FileStamp> stamps = {FileStamp::of(options.cert_file),
-                                   FileStamp::of(options.key_file)};
+  std::vector<FileStamp> stamps = {
+      FileStamp::of(options.cert_file), FileStamp::of(options.key_file),
+      FileStamp::of(options.pkcs12_file), FileStamp::of(options.pkcs12_password_file),
+      FileStamp::of(options.crl_file)};
   if (!options.ca_file.empty()) {
     stamps.push_back(FileStamp::of(options.ca_file));
     return stamps;

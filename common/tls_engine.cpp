@@ -2,6 +2,7 @@
 
 #include "common/tls_words.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -245,13 +246,30 @@ TlsEngine& TlsEngine::of(const SSL* ssl) {
 }
 
 int TlsEngine::on_verified(int accepted, X509_STORE_CTX* store) noexcept {
+  const auto* ssl = static_cast<const SSL*>(
+      X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  TlsEngine& engine = of(ssl);
   if (accepted == 0) {
-    const auto* ssl = static_cast<const SSL*>(
-        X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-    TlsEngine& engine = of(ssl);
     engine.verification_problem_ = verification_problem(store, engine.parameters_.server_name);
+    return 0;
   }
-  return accepted;
+  // The peer's own certificate comes last, when its chain is complete.
+  if (X509_STORE_CTX_get_error_depth(store) > 0 || engine.has_pinned_key(store)) return 1;
+  engine.verification_problem_ = "none of the keys in its chain is pinned; its own is " +
+                                 to_string(spki_pin_of(X509_STORE_CTX_get_current_cert(store)));
+  X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+  return 0;
+}
+
+bool TlsEngine::has_pinned_key(X509_STORE_CTX* store) const {
+  const std::vector<SpkiPin>& pins = context_.pins();
+  if (pins.empty()) return true;
+  const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(store);
+  for (int index = 0; index < sk_X509_num(chain); ++index) {
+    const SpkiPin pin = spki_pin_of(sk_X509_value(chain, index));
+    if (std::find(pins.begin(), pins.end(), pin) != pins.end()) return true;
+  }
+  return false;
 }
 
 int TlsEngine::on_certificate_asked(SSL* ssl, void*) noexcept {

@@ -73,6 +73,8 @@ class TlsEngine {
     return parameters_.require_alpn && !parameters_.alpn.empty();
   }
 
+  [[nodiscard]] bool has_pinned_key(X509_STORE_CTX* store) const;
+
   // OpenSSL's questions.
   static TlsEngine& of(const SSL* ssl);
   static int on_verified(int accepted, X509_STORE_CTX* store) noexcept;

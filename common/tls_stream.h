@@ -26,11 +26,23 @@ enum class TlsVersion { kTls12, kTls13 };
 // What our side of TLS brings: who we trust and who we are. Files are PEM.
 struct TlsOptions {
   std::string ca_file;  // Empty: the system's roots (SSL_CERT_FILE and SSL_CERT_DIR are honoured).
-  std::string cert_file;  // Our chain; empty: none.
-  std::string key_file;   // Its private key; empty: in cert_file.
+  std::string cert_file;             // Our chain; empty: none.
+  std::string key_file;              // Its private key; empty: in cert_file.
+  std::string pkcs12_file;           // Instead of these two, both in one file (PKCS #12).
+  std::string pkcs12_password_file;  // Empty: no password.
+  std::string crl_file;  // Lists of revoked certificates, of every CA in a chain; empty: none.
+  std::vector<std::string> pins;    // parse_spki_pin(): the peer's chain has one of these keys.
+  std::vector<std::string> groups;  // Key exchange, the best first; empty: OpenSSL's.
   TlsVersion min_version = TlsVersion::kTls13;
   // As TLS server: whether the other side needs a certificate, verified against ca_file.
   PeerCertificate peer_certificate = PeerCertificate::kRequired;
+
+  [[nodiscard]] bool has_certificate() const { return !cert_file.empty() || !pkcs12_file.empty(); }
+
+  // Where our certificate comes from.
+  [[nodiscard]] const std::string& identity_file() const {
+    return pkcs12_file.empty() ? cert_file : pkcs12_file;
+  }
 
   [[nodiscard]] bool operator==(const TlsOptions&) const = default;
 };

@@ -148,6 +148,15 @@ std::string verification_problem(X509_STORE_CTX* store, const std::string& expec
       return "its chain ends at an unknown CA, " + quoted(X509_get_subject_name(certificate));
     case X509_V_ERR_CERT_REVOKED:
       return subject + " has been revoked";
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+      return "crl_file has no list of " + quoted(X509_get_issuer_name(certificate)) +
+             ", which issued " + subject;
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+      return "the list of revoked certificates of " + quoted(X509_get_issuer_name(certificate)) +
+             " in crl_file is out of date";
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+      return "the list of revoked certificates of " + quoted(X509_get_issuer_name(certificate)) +
+             " in crl_file is not valid yet";
     case X509_V_ERR_INVALID_PURPOSE:
       return subject + " is not meant for this use (extended key usage)";
     default:

@@ -278,7 +278,7 @@ void Connection::end(Error error) {
 void Connection::judge(Error& error) const {
   const bool before_attached = step_ == LinkState::kReversing || step_ == LinkState::kAttaching;
   if (!before_attached || error.kind != ErrorKind::kClosed || !parameters_.gateway.tls) return;
-  const std::string& certificate = parameters_.gateway.tls_options.cert_file;
+  const std::string& certificate = parameters_.gateway.tls_options.identity_file();
   if (certificate.empty()) {
     error.detail += " right after TLS (it may require a client certificate: --cert-file)";
     return;

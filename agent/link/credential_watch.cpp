@@ -21,7 +21,8 @@ std::vector<std::string> files_of(const GatewayOptions& gateway) {
   }
   if (gateway.tls) {
     const TlsOptions& tls = gateway.tls_options;
-    files.insert(files.end(), {tls.ca_file, tls.cert_file, tls.key_file});
+    files.insert(files.end(), {tls.ca_file, tls.cert_file, tls.key_file, tls.pkcs12_file,
+                               tls.pkcs12_password_file, tls.crl_file});
   }
   std::erase(files, std::string());
   return files;
@@ -40,7 +41,7 @@ CredentialWatch::CredentialWatch(const Surroundings& around, const GatewayOption
       files_(files_of(gateway)),
       in_use_(stamps()),
       seen_(in_use_) {
-  if (!uses_tls_ || tls_options_.cert_file.empty()) return;
+  if (!uses_tls_ || !tls_options_.has_certificate()) return;
   if (const auto context = around_.tls_contexts.for_client(tls_options_)) {
     note_expiry(*context.value());
   }
@@ -105,7 +106,7 @@ void CredentialWatch::warn_of_expiry(int64_t now) {
   constexpr const char* kOver = "our certificate has expired: renew its file, no restart is needed";
   around_.log.warn(now >= expiry_ ? kOver : kSoon,
                    {{"gateway", gateway_},
-                    {"file", tls_options_.cert_file},
+                    {"file", tls_options_.identity_file()},
                     {"hours_left", std::max<int64_t>(expiry_ - now, 0) / kSecondsPerHour}});
 }
 

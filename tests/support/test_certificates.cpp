@@ -2,6 +2,7 @@
 
 #include "common/c_handle.h"
 #include "common/check.h"
+#include "common/spki_pin.h"
 
 #include <cstdio>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <openssl/asn1.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -25,6 +27,9 @@ using KeyPtr = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
 using CertificatePtr = std::unique_ptr<X509, FreeWith<X509_free>>;
 using ExtensionPtr = std::unique_ptr<X509_EXTENSION, FreeWith<X509_EXTENSION_free>>;
 using AddressPtr = std::unique_ptr<ASN1_OCTET_STRING, FreeWith<ASN1_OCTET_STRING_free>>;
+using CrlPtr = std::unique_ptr<X509_CRL, FreeWith<X509_CRL_free>>;
+using TimePtr = std::unique_ptr<ASN1_TIME, FreeWith<ASN1_TIME_free>>;
+using Pkcs12Ptr = std::unique_ptr<PKCS12, FreeWith<PKCS12_free>>;
 using FilePtr = std::unique_ptr<std::FILE, FreeWith<std::fclose>>;
 
 KeyPtr make_key() {
@@ -91,6 +96,13 @@ void write_key(const std::string& path, EVP_PKEY* key) {
                   1);
 }
 
+CertificatePtr read_certificate(const std::string& path) {
+  const FilePtr file(std::fopen(path.c_str(), "re"));
+  CertificatePtr certificate(PEM_read_X509(file.get(), nullptr, nullptr, nullptr));
+  CHECK_INVARIANT(certificate != nullptr);
+  return certificate;
+}
+
 }  // namespace
 
 class CertificateAuthority {
@@ -122,6 +134,28 @@ class CertificateAuthority {
     sign(own, key_.get());
     write_certificate(files.cert_file, own);
     write_key(files.key_file, own_key.get());
+  }
+
+  void write_revocations(const std::string& path, const std::vector<std::string>& cert_files,
+                         int valid_to_days) const {
+    const CrlPtr list(X509_CRL_new());
+    X509_CRL_set_version(list.get(), X509_CRL_VERSION_2);
+    X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(certificate_.get()));
+    const TimePtr from(X509_gmtime_adj(nullptr, -2L * 86'400));
+    const TimePtr to(X509_gmtime_adj(nullptr, valid_to_days * 86'400L));
+    X509_CRL_set1_lastUpdate(list.get(), from.get());
+    X509_CRL_set1_nextUpdate(list.get(), to.get());
+    for (const std::string& file : cert_files) {
+      const CertificatePtr revoked = read_certificate(file);
+      X509_REVOKED* entry = X509_REVOKED_new();
+      X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(revoked.get()));
+      X509_REVOKED_set_revocationDate(entry, from.get());
+      X509_CRL_add0_revoked(list.get(), entry);
+    }
+    X509_CRL_sort(list.get());
+    CHECK_INVARIANT(X509_CRL_sign(list.get(), key_.get(), EVP_sha256()) > 0);
+    const FilePtr file = open_for_writing(path);
+    CHECK_INVARIANT(PEM_write_X509_CRL(file.get(), list.get()) == 1);
   }
 
   void write(const std::string& path) const { write_certificate(path, certificate_.get()); }
@@ -160,6 +194,31 @@ IdentityFiles TestCertificates::issue(const CertificateRequest& request) {
   IdentityFiles made = files(request.common_name);
   authority_->issue(request, made);
   return made;
+}
+
+std::string TestCertificates::ca_pin() const {
+  return to_string(spki_pin_of(read_certificate(ca_file()).get()));
+}
+
+std::string TestCertificates::revoke(const std::vector<std::string>& cert_files,
+                                     int valid_to_days) const {
+  std::string path = dir_.file("revoked.crl");
+  authority_->write_revocations(path, cert_files, valid_to_days);
+  return path;
+}
+
+std::string TestCertificates::to_pkcs12(const IdentityFiles& identity,
+                                        const std::string& password) const {
+  std::string path = identity.cert_file + ".p12";
+  const CertificatePtr certificate = read_certificate(identity.cert_file);
+  const FilePtr key_file(std::fopen(identity.key_file.c_str(), "re"));
+  const KeyPtr key(PEM_read_PrivateKey(key_file.get(), nullptr, nullptr, nullptr));
+  const Pkcs12Ptr bag(PKCS12_create(password.c_str(), "test", key.get(), certificate.get(), nullptr,
+                                    0, 0, 0, 0, 0));
+  CHECK_INVARIANT(bag != nullptr);
+  const FilePtr file = open_for_writing(path);
+  CHECK_INVARIANT(i2d_PKCS12_fp(file.get(), bag.get()) == 1);
+  return path;
 }
 
 IdentityFiles TestCertificates::files(const std::string& name) const {

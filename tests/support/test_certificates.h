@@ -66,6 +66,17 @@ class TestCertificates {
   // One more, issued by the CA; its files are named after the common name.
   IdentityFiles issue(const CertificateRequest& request);
 
+  // Of the CA's key.
+  [[nodiscard]] std::string ca_pin() const;
+
+  // A file with the CA's list of revoked certificates, those in these files; valid from now on for
+  // so many days.
+  [[nodiscard]] std::string revoke(const std::vector<std::string>& cert_files,
+                                   int valid_to_days = 30) const;
+  // The identity as PKCS #12, in a file.
+  [[nodiscard]] std::string to_pkcs12(const IdentityFiles& identity,
+                                      const std::string& password) const;
+
  private:
   [[nodiscard]] IdentityFiles files(const std::string& name) const;
 
