@@ -17,7 +17,7 @@ Error wrong(std::string what) {
   return {ErrorKind::kConfiguration, Side::kLocal, std::move(what), false};
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char byte : text.substr(0, kEchoMax))
     out += byte >= 0x20 && byte <= 0x7e ? byte : '?';
@@ -74,7 +74,7 @@ Result<void> check_literal(std::string_view text) {
     if (byte == '}') return wrong("a } without its {");
     const bool stray_percent = byte == '%' && !is_escape(text.substr(at));
     if (stray_percent || std::string_view("\"<>\\^`|").find(byte) != std::string_view::npos) {
-      return wrong(quoted(text.substr(at, 1)) + " must be percent-encoded in a template");
+      return wrong(in_quotes(text.substr(at, 1)) + " must be percent-encoded in a template");
     }
   }
   return {};
@@ -140,7 +140,7 @@ Result<UriTemplate> UriTemplate::parse(std::string_view text) {
       continue;
     }
     const size_t end = text.find('}');
-    if (end == std::string_view::npos) return wrong(quoted(text) + " has no closing }");
+    if (end == std::string_view::npos) return wrong(in_quotes(text) + " has no closing }");
     auto expression = parse_expression(text.substr(1, end - 1));
     if (!expression) return expression.error();
     made.parts_.push_back(std::move(expression).value());
@@ -151,16 +151,16 @@ Result<UriTemplate> UriTemplate::parse(std::string_view text) {
 }
 
 Result<UriTemplate::Part> UriTemplate::parse_expression(std::string_view inside) {
-  const std::string shown = quoted("{" + std::string(inside) + "}");
+  const std::string shown = in_quotes("{" + std::string(inside) + "}");
   if (inside.empty()) return wrong("{} names no variable");
   Part part;
   if (std::string_view("+#./;").find(inside.front()) != std::string_view::npos) {
-    return wrong(shown + ": the operator " + quoted(inside.substr(0, 1)) +
+    return wrong(shown + ": the operator " + in_quotes(inside.substr(0, 1)) +
                  " is not allowed in a gateway's template; ? and & are");
   }
   if (std::string_view("=,!@|").find(inside.front()) != std::string_view::npos) {
     return wrong(shown + ": RFC 6570 has no meaning for the operator " +
-                 quoted(inside.substr(0, 1)));
+                 in_quotes(inside.substr(0, 1)));
   }
   if (inside.front() == '?' || inside.front() == '&') {
     part.form = inside.front();
@@ -184,7 +184,7 @@ Result<UriTemplate::Term> UriTemplate::parse_term(std::string_view text) {
     const bool is_number = !digits.empty() && digits.size() <= kPrefixDigitsMax &&
                            digits.front() != '0' &&
                            std::all_of(digits.begin(), digits.end(), is_digit);
-    if (!is_number) return wrong(quoted(digits) + " is no length of a prefix (1 to 9999)");
+    if (!is_number) return wrong(in_quotes(digits) + " is no length of a prefix (1 to 9999)");
     for (const char digit : digits)
       term.prefix = term.prefix * 10 + static_cast<size_t>(digit - '0');
     text = text.substr(0, colon);
@@ -192,7 +192,7 @@ Result<UriTemplate::Term> UriTemplate::parse_term(std::string_view text) {
     term.exploded = true;
     text.remove_suffix(1);
   }
-  if (!is_variable_name(text)) return wrong(quoted(text) + " is no name of a variable");
+  if (!is_variable_name(text)) return wrong(in_quotes(text) + " is no name of a variable");
   term.name = text;
   return term;
 }
@@ -278,12 +278,12 @@ Result<std::vector<std::string>> serialize_origins(const std::vector<ServedOrigi
   for (const ServedOrigin& origin : origins) {
     const std::string text = to_string(origin);
     if (origin.is_wildcard && wildcards == Wildcards::kRefused) {
-      return wrong(quoted(text) +
+      return wrong(in_quotes(text) +
                    ": a wildcard cannot be told to this kind of gateway; name each "
                    "origin");
     }
     if (!has_ascii_serialization(origin.authority)) {
-      return wrong(quoted(text) +
+      return wrong(in_quotes(text) +
                    ": this host has no ASCII form (letters, digits, - and dots; xn-- "
                    "for other letters)");
     }
