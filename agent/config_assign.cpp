@@ -33,12 +33,14 @@ constexpr std::array<Choice<ForwardedPolicy>, 3> kForwardedPolicies{
     {{"trust", ForwardedPolicy::kTrust},
      {"replace", ForwardedPolicy::kReplace},
      {"strip", ForwardedPolicy::kStrip}}};
-constexpr std::array<Choice<std::string_view>, 7> kProfiles{{{"haproxy", "haproxy"},
+constexpr std::array<Choice<std::string_view>, 9> kProfiles{{{"haproxy", "haproxy"},
                                                              {"direct", "direct"},
                                                              {"potato", "potato"},
                                                              {"h2-reverse", "h2-reverse"},
                                                              {"ptth", "ptth"},
+                                                             {"ptth-connect", "ptth-connect"},
                                                              {"reverse", "reverse"},
+                                                             {"reverse-connect", "reverse-connect"},
                                                              {"envoy", "envoy"}}};
 
 template <class Choices>

@@ -16,7 +16,8 @@ Error wrong(std::string detail) {
 
 // The others have nothing to say, or say it in TLS and HTTP/2.
 bool has_request(std::string_view profile) {
-  return profile == "ptth" || profile == "reverse" || profile == "envoy";
+  return profile == "ptth" || profile == "reverse" || profile == "envoy" ||
+         profile == "ptth-connect" || profile == "reverse-connect";
 }
 
 bool needs_tls(std::string_view profile) {
@@ -89,6 +90,14 @@ Result<std::unique_ptr<Profile>> make_profile(const GatewayOptions& gateway,
   if (gateway.profile == "h2-reverse") return make_h2_reverse(gateway, served);
   if (gateway.profile == "ptth") return with_hello(ptth_hello(), make_ptth_profile);
   if (gateway.profile == "reverse") return with_hello(reverse_hello(), make_reverse_profile);
+  for (const HelloDefaults& defaults : {ptth_connect_hello(), reverse_connect_hello()}) {
+    if (gateway.profile != defaults.profile) continue;
+    auto hello = hello_of(gateway, defaults, served);
+    if (!hello) return hello.error();
+    return make_connect_profile(defaults.profile, std::move(hello).value(),
+                                std::move(credentials).value(),
+                                {gateway.tunnel_window_bytes, gateway.session});
+  }
   if (gateway.profile == "envoy") {
     if (const auto checked = check_envoy_options(gateway.envoy); !checked) return checked.error();
     auto hello = hello_of(gateway, envoy_hello(gateway.hello), served);

@@ -98,10 +98,7 @@ Error HelloExchange::explain_end(const Error& error) {
 }
 
 void HelloExchange::on_moved() {
-  const HttpUri& to = answer_.location();
-  const Redirect redirect{to, to.scheme == spec_.uri.scheme &&
-                                  to.authority.host == spec_.uri.authority.host &&
-                                  to.port() == spec_.uri.port()};
+  const Redirect redirect = redirect_to(answer_.location(), spec_.uri);
   listener_.on_hello_redirected(&redirect);
 }
 

@@ -4,18 +4,20 @@
 
 namespace ptth {
 
+std::string encode_channels(const std::vector<std::string>& channels) {
+  std::string list;
+  for (const std::string& id : channels)
+    list += (list.empty() ? "" : ", ") + encode_alpn_id(id);
+  return list;
+}
+
 Result<void> write_hello_request(const HelloSpec& spec, const HttpUri& uri,
                                  const std::vector<SecretField>& credentials, ByteQueue& out) {
   RequestHead head;
   head.method = spec.method;
   head.path = uri.target;
   head.authority = to_string(uri.authority);
-  if (!spec.offer_field.empty()) {
-    std::string offer;
-    for (const std::string& id : spec.channels)
-      offer += (offer.empty() ? "" : ", ") + encode_alpn_id(id);
-    head.fields.add(spec.offer_field, offer);
-  }
+  if (!spec.offer_field.empty()) head.fields.add(spec.offer_field, encode_channels(spec.channels));
   for (const Field field : spec.fields)
     head.fields.add(field.name, field.value);
   for (const SecretField& field : credentials)

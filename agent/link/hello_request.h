@@ -24,6 +24,9 @@ struct SecretField {
 // it never holds the secret.
 using HelloCredentials = std::function<Result<std::vector<SecretField>>()>;
 
+// The ids as one list, as RFC 7639 writes it.
+[[nodiscard]] std::string encode_channels(const std::vector<std::string>& channels);
+
 // uri: that of the spec, or where the gateway has sent us. Nothing is written on an error.
 [[nodiscard]] Result<void> write_hello_request(const HelloSpec& spec, const HttpUri& uri,
                                                const std::vector<SecretField>& credentials,

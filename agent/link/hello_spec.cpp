@@ -136,7 +136,9 @@ Result<void> check_place(const HttpUri& uri, const HelloPlace& place) {
 
 Result<void> take_lists(const HelloOptions& options, const HelloDefaults& defaults,
                         HelloSpec& spec) {
-  for (const std::string& text : or_default(options.statuses, {defaults.status})) {
+  const std::vector<std::string_view> usual = {defaults.status};
+  for (const std::string& text : or_default(options.statuses, usual)) {
+    if (text.empty()) continue;
     const auto status = parse_hello_status(text);
     if (!status) return status.error();
     spec.statuses.push_back(status.value());

@@ -48,7 +48,7 @@ struct HelloDefaults {
   std::string_view offer_field;        // Empty: channels are not offered.
   std::vector<std::string_view> choice_fields;
   std::vector<std::string_view> channels;
-  std::string_view status;
+  std::string_view status;      // Empty: any 2xx but 204.
   bool states_no_body = false;  // Content-Length: 0.
 };
 
@@ -68,7 +68,7 @@ struct HelloSpec {
   std::string offer_field;
   std::vector<std::string> choice_fields;  // In lower case.
   std::vector<std::string> channels;
-  std::vector<int> statuses;
+  std::vector<int> statuses;  // Empty: any 2xx but 204.
   FieldList fields;
   bool states_no_body = false;
   std::vector<std::string> redirect_hosts;  // In lower case; at least that of the URI.

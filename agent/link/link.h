@@ -50,6 +50,7 @@ struct GatewayOptions {
   HelloOptions hello;
   Milliseconds max_age{0};  // A connection is replaced at this age at the latest; 0: never.
   Milliseconds renew_spread{5'000};  // A replacement is dialled somewhere within this time.
+  uint32_t tunnel_window_bytes = 1024 * 1024;  // TunnelOptions::window_bytes.
   EnvoyOptions envoy;
 };
 

@@ -7,6 +7,7 @@
 #include "agent/link/envoy_options.h"
 #include "agent/link/hello_request.h"
 #include "agent/link/hello_spec.h"
+#include "agent/link/tunnel_options.h"
 #include "agent/relay/session.h"
 #include "common/byte_stream.h"
 #include "common/error.h"
@@ -31,6 +32,9 @@ struct Redirect {
   HttpUri uri;
   bool same_place = false;  // Scheme, host and port are as they were.
 };
+
+// From the URI of a hello to where its answer leads.
+[[nodiscard]] Redirect redirect_to(const HttpUri& location, const HttpUri& from);
 
 class Profile {
  public:
@@ -129,6 +133,13 @@ class Profile {
 [[nodiscard]] HelloDefaults reverse_hello();
 [[nodiscard]] std::unique_ptr<Profile> make_reverse_profile(HelloSpec hello,
                                                             HelloCredentials credentials);
+
+// The same two by extended CONNECT over HTTP/2: the reversed channel lives in one stream.
+[[nodiscard]] HelloDefaults ptth_connect_hello();
+[[nodiscard]] HelloDefaults reverse_connect_hello();
+[[nodiscard]] std::unique_ptr<Profile> make_connect_profile(std::string_view name, HelloSpec hello,
+                                                            HelloCredentials credentials,
+                                                            const TunnelOptions& options);
 
 // Envoy's request, behind which it leaves TLS and keeps the connection for later (protocols.md
 // section 6). With a token in the options it is an upgrade. check_envoy_options() was content.

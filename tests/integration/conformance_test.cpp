@@ -16,6 +16,7 @@
 #include "tests/support/scripted_origin.h"
 #include "tests/support/sockets.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/tunnel_end.h"
 
 #include <functional>
 #include <memory>
@@ -86,6 +87,7 @@ class Stage final : private Profile::Listener, private Session::Listener {
  public:
   Stage(const Profile& profile, Channel channel, const Opening& opening, Transport transport) {
     Ends ends = make_ends(loop, transport, directory_.path());
+    if (opening.in_tunnel) ends.gateway = ptth::test::make_tunnel_end(std::move(ends.gateway));
     const auto make_gateway_end = channel == Channel::kHttp2 ? ptth::test::make_http2_gateway_end
                                                              : ptth::test::make_http1_gateway_end;
     gateway = make_gateway_end(std::move(ends.gateway), opening);
@@ -332,6 +334,11 @@ TEST_CASE("conformance: profile h2-reverse") {
 TEST_CASE("conformance: profile ptth") {
   run_all(*ptth::make_ptth_profile(ptth::test::hello_spec(), {}),
           {kAnyRequest, yes("ptth") + kHttp2Magic});
+}
+
+TEST_CASE("conformance: profile ptth-connect") {
+  const auto spec = ptth::test::hello_spec({}, ptth::ptth_connect_hello());
+  run_all(*ptth::make_connect_profile("ptth-connect", spec, {}, {}), {"", kHttp2Magic, true});
 }
 
 TEST_CASE("conformance: profile envoy") {

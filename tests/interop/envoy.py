@@ -5,9 +5,7 @@ import contextlib
 import socket
 import ssl
 
-import h2.config
-import h2.connection
-import h2.events
+from http2_client import Http2Client
 
 TIMEOUT = 20
 PING = b"RPING"
@@ -111,28 +109,7 @@ class Connection:
         return True
 
     def request_over_http2(self, path="/"):
-        """The whole of an HTTP/2 client: (status, body)."""
-        client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-        client.initiate_connection()
-        stream = client.get_next_available_stream_id()
-        client.send_headers(stream, [(":method", "GET"), (":scheme", "https"),
-                                     (":authority", "app.example"), (":path", path)],
-                            end_stream=True)
-        self.http2 = client
-        self.send(client.data_to_send())
-        status, body = None, b""
-        while True:
-            data = self.receive()
-            assert data, "closed in mid-answer"
-            for event in client.receive_data(data):
-                if isinstance(event, h2.events.ResponseReceived):
-                    status = dict(event.headers)[b":status"].decode()
-                elif isinstance(event, h2.events.DataReceived):
-                    body += event.data
-                elif isinstance(event, h2.events.StreamEnded):
-                    self.send(client.data_to_send())
-                    return status, body
-            self.send(client.data_to_send())
+        return Http2Client(self).request(path)
 
 
 class Envoy:

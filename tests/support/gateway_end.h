@@ -17,6 +17,7 @@ namespace ptth::test {
 struct Opening {
   std::string worker_sends;   // Exactly this; kAnyRequest: any request.
   std::string gateway_sends;  // Behind that.
+  bool in_tunnel = false;     // All this in the stream of an extended CONNECT.
 };
 
 inline const std::string kAnyRequest = "\r\n\r\n";

@@ -1,0 +1,183 @@
+"""The profiles that ask by extended CONNECT, against python3-h2 as the gateway."""
+
+import contextlib
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from connect_gateway import ConnectGateway  # noqa: E402
+from http2_client import Http2Client  # noqa: E402
+from peers import IS_SANITIZED, Agent, Certificates, Origin, plain  # noqa: E402
+
+BULK = (1 if IS_SANITIZED else 16) * 1024**2
+PROFILES = {
+    "ptth-connect": ("--serve", "https://app.example"),
+    "reverse-connect": ("--hello-uri", "https://gw.test/worker1", "--serve", "https://app.example"),
+}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def echo(request, write):
+    body = b"".join(request.body())
+    if request.path == "/bulk":
+        write(f"HTTP/1.1 200 OK\r\nContent-Length: {BULK}\r\n\r\n".encode())
+        for _ in range(BULK // 65536):
+            write(b"x" * 65536)
+    else:
+        write(plain(f"{request.path} {len(body)} {hashlib.sha256(body).hexdigest()}".encode()))
+
+
+@contextlib.contextmanager
+def stage(certificates, *options, profile="ptth-connect", takes_connect=True, window=65535):
+    with ConnectGateway(certificates, takes_connect, window).running() as gateway, \
+            Origin(echo).running() as origin, \
+            Agent(gateway.port, certificates, origin.url, "--profile", profile, "--reconnect-min",
+                  "10ms", "--reconnect-refused-min", "10ms", *(options or PROFILES[profile])
+                  ).running(wait=False) as agent:
+        yield gateway, agent
+
+
+def failure(agent, count=1):
+    return agent.wait_for(lambda line: line.get("to") == "backing_off", "backing off",
+                          count=count)["reason"]
+
+
+def attached(agent, count=1):
+    agent.wait_for(lambda line: line.get("to") == "attached", "attached", count=count)
+
+
+def path(text):
+    return text.split()[0]
+
+
+def test_the_hello_of_ptth_is_as_the_draft_has_it(certificates):
+    with stage(certificates) as (gateway, _):
+        assert gateway.next_hello().fields == {
+            ":method": "CONNECT", ":protocol": "ptth", ":scheme": "https",
+            ":authority": f"gw.test:{gateway.port}",
+            ":path": "/.well-known/ptth/https%3A%2F%2Fapp.example/", "alpn": "h2"}
+
+
+def test_the_hello_of_reverse_is_as_the_draft_has_it(certificates):
+    with stage(certificates, profile="reverse-connect") as (gateway, _):
+        assert gateway.next_hello().fields == {
+            ":method": "CONNECT", ":protocol": "reverse", ":scheme": "https",
+            ":authority": "gw.test", ":path": "/worker1", "alpn": "h2"}
+
+
+def test_another_revision_is_a_configuration_and_a_token_is_shown(certificates, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    token.chmod(0o600)
+    with stage(certificates, "--hello-uri", "https://gw.test/w?x", "--hello-token", "ptth-02",
+               "--hello-header", "X-Pool: blue", "--token-file", token) as (gateway, _):
+        tunnel = gateway.next_hello()
+        assert tunnel.fields == {
+            ":method": "CONNECT", ":protocol": "ptth-02", ":scheme": "https",
+            ":authority": "gw.test", ":path": "/w?x", "alpn": "h2", "x-pool": "blue",
+            "authorization": "Bearer secret"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_requests_pass_through_the_tunnel(certificates, profile):
+    with stage(certificates, profile=profile) as (gateway, agent):
+        tunnel = gateway.next_hello()
+        tunnel.answer(103)
+        tunnel.accept()
+        client = Http2Client(tunnel)
+        status, text = client.request("/a?b")
+        assert (status, path(text.decode())) == ("200", "/a?b")
+        attached(agent)
+        assert client.request("/c")[0] == "200"
+
+
+@pytest.mark.parametrize("window", [65535, 1000])
+def test_large_bodies_both_ways_whatever_the_window(certificates, window):
+    size = BULK if window > 10_000 else 256 * 1024
+    with stage(certificates, window=window) as (gateway, agent):
+        client = Http2Client(gateway.next_hello().accept())
+        body = bytes(range(256)) * (size // 256)
+        text = client.request("/up", body)[1].decode()
+        assert text == f"/up {size} {hashlib.sha256(body).hexdigest()}"
+        if window > 10_000:
+            assert client.request("/bulk")[1] == b"x" * BULK
+            assert agent.peak_kib() < (600 if IS_SANITIZED else 64) * 1024
+
+
+@pytest.mark.parametrize("status, fields, words", [
+    (401, (("www-authenticate", "Bearer"),), "credentials"), (403, (), "register"),
+    (404, (), "--hello-template"), (503, (("retry-after", "0"),), "no room"),
+    (200, (("alpn", "h3"),), "not offered"), (200, (("alpn", "h2, h2"),), "more than one"),
+    (307, (("location", "https://evil.example/"),), "--redirect-host"),
+])
+def test_a_no_is_told_in_words_and_the_gateway_is_asked_again(certificates, status, fields, words):
+    with stage(certificates) as (gateway, agent):
+        gateway.next_hello().answer(status, *fields, body=b"the reason")
+        reason = failure(agent)
+        assert words in reason
+        assert "the reason" in reason or status in (200, 307)
+        assert gateway.next_hello().fields
+
+
+def test_any_2xx_is_a_yes_a_redirect_is_followed_and_204_is_no_fault(certificates):
+    with stage(certificates) as (gateway, _):
+        gateway.next_hello().answer(307, ("location", "/there"), body=b"")
+        tunnel = gateway.next_hello()
+        assert tunnel.fields[":path"] == "/there"
+        tunnel.answer(204, body=b"")
+        tunnel = gateway.next_hello()
+        tunnel.answer(202, ("alpn", "h2"))
+        assert Http2Client(tunnel).request()[0] == "200"
+
+
+def test_a_gateway_without_extended_connect_is_told_from_others(certificates):
+    with stage(certificates, takes_connect=False) as (gateway, agent):
+        tunnel = gateway.accept()
+        tunnel.await_end()
+        assert tunnel.fields is None
+        assert "RFC 8441" in failure(agent)
+
+
+@pytest.mark.parametrize("how", ["end", "reset", "goaway", "cut"])
+def test_a_tunnel_that_ends_is_dialled_again(certificates, how):
+    with stage(certificates) as (gateway, agent):
+        tunnel = gateway.next_hello().accept()
+        assert Http2Client(tunnel).request()[0] == "200"
+        attached(agent)
+        getattr(tunnel, how)()
+        again = gateway.next_hello().accept()
+        assert Http2Client(again).request()[0] == "200"
+
+
+@pytest.mark.parametrize("how", ["reset", "goaway", "cut"])
+def test_a_connection_that_ends_before_the_answer_is_a_failure(certificates, how):
+    with stage(certificates) as (gateway, agent):
+        getattr(gateway.next_hello(), how)()
+        assert failure(agent)
+        assert gateway.next_hello().fields
+
+
+def test_what_is_no_http2_inside_the_tunnel_is_refused(certificates):
+    with stage(certificates) as (gateway, agent):
+        gateway.next_hello().accept().send(b"HTTP/1.1 200 OK\r\n\r\n")
+        assert "magic" in failure(agent)
+
+
+def test_a_drain_leaves_politely_on_both_floors(certificates):
+    with stage(certificates) as (gateway, agent):
+        tunnel = gateway.next_hello().accept()
+        client = Http2Client(tunnel)
+        assert client.request()[0] == "200"
+        agent.child.terminate()
+        # A GOAWAY, type 7 with 8 bytes: python3-h2 would want nothing behind it.
+        assert b"\x00\x00\x08\x07" in tunnel.receive()
+        tunnel.end()
+        tunnel.await_end()
+        assert agent.child.wait(20) == 0
