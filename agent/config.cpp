@@ -4,6 +4,7 @@
 #include "agent/config_setting.h"
 #include "agent/config_value.h"
 #include "agent/profiles.h"
+#include "agent/proxy_environment.h"
 #include "common/check.h"
 
 #include <algorithm>
@@ -34,7 +35,7 @@ std::string both(const Setting* one, const Setting* other) {
 // Merges the sources in the order of their precedence, and remembers who won.
 class ConfigMerger {
  public:
-  explicit ConfigMerger(const ConfigSources& sources) {
+  explicit ConfigMerger(const ConfigSources& sources) : variables_(sources.environment) {
     if (sources.file) read_file(*sources.file, file_, loaded_.problems);
     read_environment(sources.environment, environment_, loaded_.problems);
     read_flags(sources.flags, flags_);
@@ -147,6 +148,20 @@ class ConfigMerger {
     }
   }
 
+  // What the file says of credentials and CA holds for the environment's proxy, too.
+  void choose_proxy(GatewayOptions& gateway) {
+    ProxyOptions& proxy = gateway.proxy;
+    if (proxy.mode != ProxyOptions::Mode::kFromEnvironment) return;
+    auto found = proxy_from_environment(variables_, gateway.host, gateway.port, gateway.tls);
+    if (!found) {
+      problem(ConfigSource::kEnvironment, found.error().detail);
+      return;
+    }
+    found.value().ca_file = proxy.ca_file;
+    found.value().credentials_file = proxy.credentials_file;
+    proxy = std::move(found).value();
+  }
+
   void apply_gateway(const GatewaySettings& own) {
     GatewayOptions gateway;
     Winners winners;
@@ -160,6 +175,7 @@ class ConfigMerger {
       for (const Setting& setting : own.settings)
         apply(setting, gateway, winners);
     }
+    choose_proxy(gateway);
     if (gateway.name.empty()) gateway.name = show_host_port(gateway.host, gateway.port);
     loaded_.config.gateways.push_back(std::move(gateway));
     gateway_winners_.push_back(std::move(winners));
@@ -286,6 +302,7 @@ class ConfigMerger {
 
   LoadedConfig loaded_;
   SourceSettings file_;
+  const std::map<std::string, std::string>& variables_;
   SourceSettings environment_;
   SourceSettings flags_;
   std::vector<GatewaySettings> gateways_;

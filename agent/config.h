@@ -54,7 +54,7 @@ struct ConfigSources {
   };
 
   std::vector<Flag> flags;
-  std::map<std::string, std::string> environment;  // Other names than PTTH_* are ignored.
+  std::map<std::string, std::string> environment;  // PTTH_*, and HTTPS_PROXY and its like.
   std::optional<File> file;
   LogFormat default_log_format = LogFormat::kJson;
 };

@@ -5,6 +5,7 @@
 #include "agent/config_value.h"
 #include "agent/link/hello_spec.h"
 #include "agent/nearest_match.h"
+#include "agent/proxy_environment.h"
 #include "common/http_uri.h"
 #include "common/spki_pin.h"
 
@@ -131,6 +132,25 @@ Outcome assign_gateway_url(std::string_view text, GatewayOptions& gateway) {
   gateway.host = url.value().host;
   gateway.port = url.value().port;
   gateway.tls = url.value().tls;
+  return {};
+}
+
+Outcome assign_proxy(std::string_view text, ProxyOptions& proxy) {
+  if (text == "off") {
+    proxy.mode = ProxyOptions::Mode::kNone;
+    return {};
+  }
+  if (text.find('@') != std::string_view::npos) {
+    return configuration_error(
+        "user and password do not belong here; write user:password into a "
+        "file, and give --proxy-credentials-file");
+  }
+  Result<ProxyOptions> parsed = parse_proxy_url(text);
+  if (!parsed) return parsed.error();
+  proxy.mode = ProxyOptions::Mode::kGiven;
+  proxy.host = parsed.value().host;
+  proxy.port = parsed.value().port;
+  proxy.tls = parsed.value().tls;
   return {};
 }
 
@@ -296,6 +316,8 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
       return store(std::get<LogFormat*>(slot), choose(kLogFormats, text));
     case ValueKind::kGatewayUrl:
       return assign_gateway_url(text, *std::get<GatewayOptions*>(slot));
+    case ValueKind::kProxyUrl:
+      return assign_proxy(text, *std::get<ProxyOptions*>(slot));
     case ValueKind::kOriginUrl:
       return assign_origin_url(text, *std::get<HttpOriginOptions*>(slot));
     case ValueKind::kFile:
@@ -383,6 +405,11 @@ struct Show {
     return show_gateway_url({gateway->host, gateway->port, gateway->tls});
   }
 
+  std::string operator()(const ProxyOptions* proxy) const {
+    if (proxy->mode == ProxyOptions::Mode::kNone) return "off";
+    return proxy->host.empty() ? std::string() : show_proxy(*proxy);
+  }
+
   std::string operator()(const HttpOriginOptions* origin) const {
     return show_origin_url({origin->host, origin->port, origin->unix_path});
   }
@@ -466,6 +493,8 @@ std::string value_name(const ConfigOption& option) {
       return choice_names(kLogLevels);
     case ValueKind::kLogFormat:
       return choice_names(kLogFormats);
+    case ValueKind::kProxyUrl:
+      return "URL|off";
     case ValueKind::kGatewayUrl:
     case ValueKind::kOriginUrl:
       return "URL";

@@ -51,6 +51,7 @@ enum class ValueKind {
   kLogLevel,
   kLogFormat,
   kGatewayUrl,
+  kProxyUrl,
   kOriginUrl,
   kListenAddress,
 };
@@ -59,7 +60,7 @@ enum class ValueKind {
 using OptionSlot =
     std::variant<Milliseconds*, uint32_t*, size_t*, Rate*, bool*, std::string*,
                  std::vector<std::string>*, ServedAuthorities*, TlsVersion*, ForwardedPolicy*,
-                 LogLevel*, LogFormat*, GatewayOptions*, HttpOriginOptions*>;
+                 LogLevel*, LogFormat*, GatewayOptions*, HttpOriginOptions*, ProxyOptions*>;
 
 // Counts, bytes or milliseconds.
 struct OptionRange {

@@ -57,6 +57,7 @@ void check_credential_files(LoadedConfig& loaded) {
   for (const GatewayOptions& gateway : loaded.config.gateways) {
     check_secret(loaded, gateway, gateway.auth.token_file);
     check_secret(loaded, gateway, gateway.auth.basic_file);
+    check_secret(loaded, gateway, gateway.proxy.credentials_file);
     for (const std::string& header : gateway.auth.header_files)
       check_secret(loaded, gateway, parse_header_file(header).value().file);
     check_envoy_files(loaded, gateway);

@@ -116,13 +116,15 @@ Result<std::unique_ptr<TlsContext>> finish(SslContextPtr context, const TlsOptio
 
 }  // namespace
 
-std::optional<int64_t> OpenSslContext::certificate_expiry() const {
+std::optional<TlsContext::Validity> OpenSslContext::certificate_validity() const {
   const X509* certificate = SSL_CTX_get0_certificate(ssl_context_.get());
-  tm utc{};
-  if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc) != 1) {
+  tm from{};
+  tm to{};
+  if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notBefore(certificate), &from) != 1 ||
+      ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &to) != 1) {
     return std::nullopt;
   }
-  return int64_t{timegm(&utc)};
+  return Validity{int64_t{timegm(&from)}, int64_t{timegm(&to)}};
 }
 
 Result<std::unique_ptr<TlsContext>> TlsContext::for_client(const TlsOptions& options) {

@@ -30,7 +30,7 @@ class OpenSslContext final : public TlsContext {
         has_certificate_(has_certificate),
         pins_(std::move(pins)) {}
 
-  [[nodiscard]] std::optional<int64_t> certificate_expiry() const override;
+  [[nodiscard]] std::optional<Validity> certificate_validity() const override;
 
   [[nodiscard]] SSL_CTX* ssl_context() { return ssl_context_.get(); }
 

@@ -63,8 +63,14 @@ class TlsContext {
   [[nodiscard]] static Result<std::unique_ptr<TlsContext>> for_client(const TlsOptions& options);
   [[nodiscard]] static Result<std::unique_ptr<TlsContext>> for_server(const TlsOptions& options);
 
-  // The end of our certificate's validity, in seconds since 1970; nothing without a certificate.
-  [[nodiscard]] virtual std::optional<int64_t> certificate_expiry() const = 0;
+  // In seconds since 1970.
+  struct Validity {
+    int64_t from;
+    int64_t to;
+  };
+
+  // Of our certificate; nothing without one.
+  [[nodiscard]] virtual std::optional<Validity> certificate_validity() const = 0;
 };
 
 class TlsStream : public ByteStream {

@@ -43,14 +43,26 @@ Connection::Connection(Parameters parameters, Connection::Listener& listener)
       step_(LinkState::kResolving),
       began_ms_(loop_.now_ms()),
       deadline_(loop_, [this] { on_deadline(); }) {
-  dialer_ = std::make_unique<Dialer>(
-      loop_, parameters_.around.network,
-      dial_options(parameters_.gateway, parameters_.detour.get(), parameters_.index),
-      static_cast<Dialer::Listener&>(*this));
-  if (!dialer_->resolving()) step_ = LinkState::kConnecting;
+  dial();
 }
 
 Connection::~Connection() = default;
+
+void Connection::dial() {
+  const GatewayOptions& gateway = parameters_.gateway;
+  const Link::Surroundings& around = parameters_.around;
+  const DialOptions options = dial_options(gateway, parameters_.detour.get(), parameters_.index);
+  auto& listener = static_cast<Dialer::Listener&>(*this);
+  if (gateway.proxy.mode == ProxyOptions::Mode::kGiven) {
+    proxy_dial_ = std::make_unique<ProxyDial>(
+        ProxyDial::Parameters{loop_, around.network, around.tls_contexts, gateway.proxy, options},
+        listener);
+    if (!proxy_dial_->resolving()) step_ = LinkState::kConnecting;
+  } else {
+    dialer_ = std::make_unique<Dialer>(loop_, around.network, options, listener);
+    if (!dialer_->resolving()) step_ = LinkState::kConnecting;
+  }
+}
 
 void Connection::drain() {
   session_->drain();
@@ -64,6 +76,7 @@ void Connection::silence() {
   silent_ = true;
   deadline_.stop();
   if (dialer_) dialer_->cancel();
+  if (proxy_dial_) proxy_dial_->cancel();
   if (securing_) securing_->set_listener(nullptr);
   if (stream_) stream_->set_listener(nullptr);
 }
@@ -91,7 +104,8 @@ void Connection::on_dialed(std::unique_ptr<ByteStream> stream, const Address& ad
     return;
   }
   address_ = address.text();
-  loop_.retire(std::move(dialer_));
+  if (proxy_dial_) address_ = "proxy " + address_;
+  if (dialer_) loop_.retire(std::move(dialer_));
   if (parameters_.gateway.tls) {
     secure(std::move(stream));
   } else {

@@ -5,6 +5,7 @@
 
 #include "agent/link/link.h"
 #include "agent/link/profile.h"
+#include "agent/link/proxy_dial.h"
 #include "agent/relay/session.h"
 #include "common/dialer.h"
 #include "common/loop.h"
@@ -105,6 +106,7 @@ class Connection final : private Dialer::Listener,
   void on_session_leaving() override;
   void on_session_ended(const Error& error) override;
 
+  void dial();
   void secure(std::unique_ptr<ByteStream> stream);
   void reverse(std::unique_ptr<ByteStream> stream);
   [[nodiscard]] const Profile& profile() const;
@@ -128,6 +130,7 @@ class Connection final : private Dialer::Listener,
   // In the order in which each uses those before it.
   std::shared_ptr<TlsContext> tls_context_;
   std::unique_ptr<Dialer> dialer_;
+  std::unique_ptr<ProxyDial> proxy_dial_;
   std::unique_ptr<TlsStream> securing_;
   RecordGate* gate_ = nullptr;  // In securing_, then in stream_.
   std::unique_ptr<ByteStream> stream_;

@@ -15,7 +15,8 @@ constexpr int64_t kSecondsPerDay = 86'400;
 constexpr int64_t kSecondsPerHour = 3'600;
 
 std::vector<std::string> files_of(const GatewayOptions& gateway) {
-  std::vector<std::string> files = {gateway.auth.token_file, gateway.auth.basic_file};
+  std::vector<std::string> files = {gateway.auth.token_file, gateway.auth.basic_file,
+                                    gateway.proxy.ca_file, gateway.proxy.credentials_file};
   for (const std::string& text : gateway.auth.header_files) {
     if (const auto header = parse_header_file(text)) files.push_back(header.value().file);
   }
@@ -88,9 +89,11 @@ Result<void> CredentialWatch::try_credentials() {
 }
 
 void CredentialWatch::note_expiry(const TlsContext& context) {
-  const std::optional<int64_t> expiry = context.certificate_expiry();
-  if (!expiry) return;
-  expiry_ = *expiry;
+  const auto validity = context.certificate_validity();
+  if (!validity) return;
+  expiry_ = validity->to;
+  // Certificates for hours are renewed within hours.
+  warn_from_ = expiry_ - std::min(warn_before_, (validity->to - validity->from) / 5);
   around_.metrics
       .gauge("ptth_credential_expiry_timestamp_seconds",
              "The end of our certificate's validity, in seconds since 1970.",
@@ -99,7 +102,7 @@ void CredentialWatch::note_expiry(const TlsContext& context) {
 }
 
 void CredentialWatch::warn_of_expiry(int64_t now) {
-  if (expiry_ == 0 || now < expiry_ - warn_before_ || now < next_warning_) return;
+  if (expiry_ == 0 || now < warn_from_ || now < next_warning_) return;
   next_warning_ = now + kSecondsPerDay;
   constexpr const char* kSoon =
       "our certificate expires soon: renew its file, no restart is needed";

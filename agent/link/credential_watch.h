@@ -25,7 +25,8 @@ class CredentialWatch {
     TlsContexts& tls_contexts;
   };
 
-  // expiry_warning: so long before our certificate's end the log says so, once a day.
+  // expiry_warning: so long before our certificate's end, but not before the last fifth of its
+  // time, the log says so, once a day.
   CredentialWatch(const Surroundings& around, const GatewayOptions& gateway,
                   Milliseconds expiry_warning);
 
@@ -51,6 +52,7 @@ class CredentialWatch {
   // What was there last time.
   std::vector<FileStamp> seen_;
   int64_t expiry_ = 0;  // 0: no certificate.
+  int64_t warn_from_ = 0;
   int64_t next_warning_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include "agent/link/envoy_options.h"
 #include "agent/link/link_state.h"
 #include "agent/link/profile.h"
+#include "agent/link/proxy_options.h"
 #include "agent/origin/origin.h"
 #include "agent/relay/session.h"
 #include "common/log.h"
@@ -40,6 +41,7 @@ struct GatewayOptions {
   uint32_t connections = 1;             // Links, spread over the addresses of the host.
   TlsOptions tls_options;
   AuthOptions auth;
+  ProxyOptions proxy;
   std::string server_name;  // SNI and verified name; empty: host.
   BackoffOptions backoff;
   SessionLimits session;

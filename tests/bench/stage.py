@@ -62,7 +62,7 @@ class Certificates:
         self._openssl("req", "-x509", "-subj", "/CN=bench ca", "-keyout", ca_key, "-out", self.ca)
         self._signed = signed = ("-CA", self.ca, "-CAkey", ca_key)
         self._openssl("req", "-x509", *signed, "-subj", "/CN=gw.test", "-addext",
-                      "subjectAltName=DNS:gw.test", "-addext", "basicConstraints=critical,CA:FALSE",
+                      "subjectAltName=DNS:gw.test,DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
                       "-keyout", self.gateway_key, "-out", self.gateway)
         self.issue_worker(self.worker, self.worker_key)
         self.worker_both.write_text(self.worker.read_text() + self.worker_key.read_text())

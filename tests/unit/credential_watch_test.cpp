@@ -186,3 +186,22 @@ TEST_CASE_FIXTURE(CredentialStage, "the end of a certificate is announced, once 
   CHECK(occurrences(text, "\"hours_left\":144") == 1);
   CHECK(occurrences(text, "has expired") == 1);
 }
+
+TEST_CASE_FIXTURE(CredentialStage,
+                  "a certificate for a short time is announced in the last fifth of it") {
+  TestCertificates certificates;
+  CertificateRequest request;
+  request.common_name = "short";
+  request.valid_to_days = 1;
+  const IdentityFiles brief = certificates.issue(request);
+  GatewayOptions gateway;
+  gateway.name = "gw";
+  gateway.tls_options.ca_file = certificates.ca_file();
+  gateway.tls_options.cert_file = brief.cert_file;
+  gateway.tls_options.key_file = brief.key_file;
+  CredentialWatch watch = watch_of(gateway);
+  const auto end = static_cast<int64_t>(expiry());
+  CHECK_FALSE(watch.look(end - kDay));
+  CHECK_FALSE(watch.look(end - kDay / 4));
+  CHECK(occurrences(end_log(), "\"hours_left\":6") == 1);
+}

@@ -162,7 +162,7 @@ TEST_CASE("an identity in one file is as good as one in two") {
   CHECK(handshake.client.secured);
   CHECK(handshake.server.secured);
   CHECK(handshake.server.stream().peer_common_name() == "worker-1");
-  CHECK(handshake.client.context().certificate_expiry().has_value());
+  CHECK(handshake.client.context().certificate_validity().has_value());
 }
 
 TEST_CASE("what is wrong with an identity in one file is said") {
