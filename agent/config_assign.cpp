@@ -1,11 +1,13 @@
 // What each kind of value of the table means: text in, text out.
 
 #include "agent/config_address.h"
+#include "agent/config_choices.h"
 #include "agent/config_table.h"
 #include "agent/config_value.h"
 #include "agent/link/hello_spec.h"
 #include "agent/nearest_match.h"
 #include "agent/proxy_environment.h"
+#include "common/address.h"
 #include "common/http_uri.h"
 #include "common/spki_pin.h"
 
@@ -16,43 +18,6 @@
 namespace ptth {
 
 namespace {
-
-template <class T>
-using Choice = std::pair<std::string_view, T>;
-
-constexpr std::array<Choice<LogLevel>, 6> kLogLevels{{{"trace", LogLevel::kTrace},
-                                                      {"debug", LogLevel::kDebug},
-                                                      {"info", LogLevel::kInfo},
-                                                      {"warn", LogLevel::kWarn},
-                                                      {"error", LogLevel::kError},
-                                                      {"off", LogLevel::kOff}}};
-constexpr std::array<Choice<LogFormat>, 2> kLogFormats{
-    {{"json", LogFormat::kJson}, {"human", LogFormat::kHuman}}};
-constexpr std::array<Choice<TlsVersion>, 2> kTlsVersions{
-    {{"1.2", TlsVersion::kTls12}, {"1.3", TlsVersion::kTls13}}};
-constexpr std::array<Choice<ForwardedPolicy>, 3> kForwardedPolicies{
-    {{"trust", ForwardedPolicy::kTrust},
-     {"replace", ForwardedPolicy::kReplace},
-     {"strip", ForwardedPolicy::kStrip}}};
-constexpr std::array<Choice<std::string_view>, 9> kProfiles{{{"haproxy", "haproxy"},
-                                                             {"direct", "direct"},
-                                                             {"potato", "potato"},
-                                                             {"h2-reverse", "h2-reverse"},
-                                                             {"ptth", "ptth"},
-                                                             {"ptth-connect", "ptth-connect"},
-                                                             {"reverse", "reverse"},
-                                                             {"reverse-connect", "reverse-connect"},
-                                                             {"envoy", "envoy"}}};
-
-template <class Choices>
-std::string choice_names(const Choices& choices) {
-  std::string names;
-  for (const auto& [name, value] : choices) {
-    if (!names.empty()) names += '|';
-    names += name;
-  }
-  return names;
-}
 
 template <class Choices>
 Result<typename Choices::value_type::second_type> choose(const Choices& choices,
@@ -66,14 +31,6 @@ Result<typename Choices::value_type::second_type> choose(const Choices& choices,
                              did_you_mean(text, names));
 }
 
-template <class Choices, class T>
-std::string choice_name(const Choices& choices, const T& wanted) {
-  for (const auto& [name, value] : choices) {
-    if (value == wanted) return std::string(name);
-  }
-  return {};
-}
-
 using Outcome = Result<void>;
 
 template <class T, class U>
@@ -81,17 +38,6 @@ Outcome store(T* place, Result<U> parsed) {
   if (!parsed) return parsed.error();
   *place = static_cast<T>(std::move(parsed).value());
   return {};
-}
-
-std::string show_amount(ValueKind kind, uint64_t amount) {
-  switch (kind) {
-    case ValueKind::kDuration:
-      return show_duration(Milliseconds(amount));
-    case ValueKind::kSize:
-      return show_size(amount);
-    default:
-      return std::to_string(amount);
-  }
 }
 
 Result<uint64_t> parse_amount(const ConfigOption& option, std::string_view text) {
@@ -203,6 +149,14 @@ Result<std::string> parse_token(std::string_view text) {
   return std::string(text);
 }
 
+Result<std::string> parse_address(std::string_view text) {
+  if (!Address::from_literal(std::string(text), 0)) {
+    return configuration_error(in_quotes(text) +
+                               " is no IP address, like 192.0.2.1 or 2001:db8::1");
+  }
+  return std::string(text);
+}
+
 // What a header field can carry in one word.
 Result<std::string> parse_identifier(std::string_view text) {
   constexpr size_t kSizeMax = 255;
@@ -279,6 +233,8 @@ Outcome assign_text(ValueKind kind, std::string_view text, std::string* place) {
       return store(place, parse_authority(text));
     case ValueKind::kListenAddress:
       return store(place, parse_listen_address(text));
+    case ValueKind::kAddress:
+      return store(place, parse_address(text));
     case ValueKind::kProfile:
       return store(place, choose(kProfiles, text));
     case ValueKind::kUri:
@@ -326,6 +282,7 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
     case ValueKind::kHost:
     case ValueKind::kAuthority:
     case ValueKind::kListenAddress:
+    case ValueKind::kAddress:
     case ValueKind::kUri:
     case ValueKind::kUriTemplate:
     case ValueKind::kProtocol:
@@ -345,76 +302,6 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
   return {};
 }
 
-std::string join(const std::vector<std::string>& items) {
-  std::string out;
-  for (const std::string& item : items) {
-    if (!out.empty()) out += ",";
-    out += item;
-  }
-  return out;
-}
-
-struct Show {
-  ValueKind kind;
-
-  std::string operator()(const Milliseconds* duration) const { return show_duration(*duration); }
-
-  std::string operator()(const uint32_t* amount) const { return show_amount(kind, *amount); }
-
-  std::string operator()(const size_t* amount) const { return show_amount(kind, *amount); }
-
-  std::string operator()(const Rate* rate) const { return show_rate(*rate); }
-
-  std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
-
-  std::string operator()(const std::string* text) const {
-    return kind == ValueKind::kListenAddress && text->empty() ? "off" : *text;
-  }
-
-  std::string operator()(const std::vector<std::string>* list) const {
-    if (kind != ValueKind::kAlpn) return join(*list);
-    std::vector<std::string> ids;
-    for (const std::string& id : *list)
-      ids.push_back(show_alpn_id(id));
-    return join(ids);
-  }
-
-  std::string operator()(const ServedAuthorities* served) const {
-    std::vector<std::string> origins;
-    for (const ServedOrigin& origin : served->origins())
-      origins.push_back(to_string(origin));
-    return join(origins);
-  }
-
-  std::string operator()(const TlsVersion* version) const {
-    return choice_name(kTlsVersions, *version);
-  }
-
-  std::string operator()(const ForwardedPolicy* policy) const {
-    return choice_name(kForwardedPolicies, *policy);
-  }
-
-  std::string operator()(const LogLevel* level) const { return choice_name(kLogLevels, *level); }
-
-  std::string operator()(const LogFormat* format) const {
-    return choice_name(kLogFormats, *format);
-  }
-
-  std::string operator()(const GatewayOptions* gateway) const {
-    if (gateway->host.empty()) return {};
-    return show_gateway_url({gateway->host, gateway->port, gateway->tls});
-  }
-
-  std::string operator()(const ProxyOptions* proxy) const {
-    if (proxy->mode == ProxyOptions::Mode::kNone) return "off";
-    return proxy->host.empty() ? std::string() : show_proxy(*proxy);
-  }
-
-  std::string operator()(const HttpOriginOptions* origin) const {
-    return show_origin_url({origin->host, origin->port, origin->unix_path});
-  }
-};
-
 }  // namespace
 
 Result<void> assign_option(const ConfigOption& option, const std::vector<std::string>& values,
@@ -429,79 +316,6 @@ Result<void> assign_option(const ConfigOption& option, const std::vector<std::st
   }
   if (values.size() != 1) return configuration_error("one value is needed");
   return assign_one(option, values.front(), slot);
-}
-
-std::string show_option(const ConfigOption& option, Config& config, GatewayOptions& gateway) {
-  if (option.slot == nullptr) return {};
-  return std::visit(Show{option.kind}, option.slot(config, gateway));
-}
-
-std::string value_name(const ConfigOption& option) {
-  switch (option.kind) {
-    case ValueKind::kDuration:
-      return "DURATION";
-    case ValueKind::kSize:
-      return "SIZE";
-    case ValueKind::kCount:
-      return "N";
-    case ValueKind::kRate:
-      return "RATE";
-    case ValueKind::kSwitch:
-      return {};
-    case ValueKind::kFile:
-      return "FILE";
-    case ValueKind::kGatewayName:
-      return "NAME";
-    case ValueKind::kProfile:
-      return choice_names(kProfiles);
-    case ValueKind::kHost:
-      return "HOST";
-    case ValueKind::kAuthority:
-      return "HOST[:PORT]";
-    case ValueKind::kAlpn:
-      return "ID";
-    case ValueKind::kServe:
-      return "AUTHORITY";
-    case ValueKind::kHosts:
-      return "HOST";
-    case ValueKind::kUri:
-      return "URI";
-    case ValueKind::kUriTemplate:
-      return "TEMPLATE";
-    case ValueKind::kUriVariables:
-      return "NAME=VALUE";
-    case ValueKind::kProtocol:
-      return "TOKEN";
-    case ValueKind::kToken:
-    case ValueKind::kTokens:
-      return "NAME";
-    case ValueKind::kHeaders:
-      return "NAME:VALUE";
-    case ValueKind::kHeaderFiles:
-      return "NAME:FILE";
-    case ValueKind::kIdentifier:
-      return "ID";
-    case ValueKind::kPins:
-      return "PIN";
-    case ValueKind::kStatuses:
-      return "STATUS";
-    case ValueKind::kTlsVersion:
-      return choice_names(kTlsVersions);
-    case ValueKind::kForwarded:
-      return choice_names(kForwardedPolicies);
-    case ValueKind::kLogLevel:
-      return choice_names(kLogLevels);
-    case ValueKind::kLogFormat:
-      return choice_names(kLogFormats);
-    case ValueKind::kProxyUrl:
-      return "URL|off";
-    case ValueKind::kGatewayUrl:
-    case ValueKind::kOriginUrl:
-      return "URL";
-    case ValueKind::kListenAddress:
-      return "ADDRESS";
-  }
-  return {};
 }
 
 }  // namespace ptth

@@ -54,6 +54,7 @@ enum class ValueKind {
   kProxyUrl,
   kOriginUrl,
   kListenAddress,
+  kAddress,
 };
 
 // Where a value lives.

@@ -53,7 +53,8 @@ class HealthRequest final : private ByteStream::Listener {
     const auto done = [this](Result<std::unique_ptr<ByteStream>> connected) {
       on_connected(std::move(connected));
     };
-    const ConnectAttempt::Options options{Side::kLocal, Milliseconds(0)};
+    ConnectAttempt::Options options;
+    options.peer = Side::kLocal;
     if (address.starts_with(kUnixScheme)) {
       attempt_ =
           ConnectAttempt::unix_socket(loop_, address.substr(kUnixScheme.size()), options, done);

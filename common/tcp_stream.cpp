@@ -1,5 +1,6 @@
 #include "common/tcp_stream.h"
 
+#include "common/address.h"
 #include "common/socket.h"
 
 #include <algorithm>
@@ -346,6 +347,12 @@ class SocketConnect final : public ConnectAttempt {
   SocketConnect& operator=(SocketConnect&&) = delete;
 
   void start_tcp(const sockaddr& address) {
+    if (const int bound = bind_source(address); bound < 0) {
+      const std::string from = options_.source_address;
+      return fail_later({ErrorKind::kUnreachable, options_.peer,
+                         "no connection to " + name_ + " from " + from + ": " + uv_strerror(bound),
+                         true});
+    }
     const int started = uv_tcp_connect(&socket_->request.connect, &socket_->handle.tcp, &address,
                                        on_connected_callback);
     if (started < 0) fail_later(connect_error(started, options_.peer, name_));
@@ -376,6 +383,14 @@ class SocketConnect final : public ConnectAttempt {
     set_user_timeout(*socket);
     set_keepalive(*socket);
     done_(make_socket_stream(loop_, std::move(socket), options_.peer, name_));
+  }
+
+  int bind_source(const sockaddr& towards) {
+    if (options_.source_address.empty()) return 0;
+    const auto source = Address::from_literal(options_.source_address, 0);
+    if (!source) return UV_EINVAL;
+    if (source->family() != towards.sa_family) return UV_EAFNOSUPPORT;
+    return uv_tcp_bind(&socket_->handle.tcp, &source->raw(), 0);
   }
 
   void set_user_timeout(Socket& socket) const {

@@ -29,6 +29,8 @@ class ConnectAttempt {
 
   struct Options {
     Side peer = Side::kGateway;  // Blamed in errors.
+    std::string source_address;  // An address of this machine to connect from; empty: the kernel's
+                                 // choice. Addresses of the other family cannot be reached then.
     Milliseconds user_timeout{
         0};  // TCP_USER_TIMEOUT: unacknowledged bytes end the connection; 0 leaves the system's.
     // Silence after which TCP asks whether the other side is there; it counts in whole seconds. 0:

@@ -23,6 +23,7 @@ DialOptions dial_options(const GatewayOptions& gateway, const Detour* detour, ui
   options.race_delay = gateway.address_race_delay;
   options.deadline = gateway.connect_timeout;
   options.connect.peer = Side::kGateway;
+  options.connect.source_address = gateway.source_address;
   const Milliseconds budget = gateway.session.ping_after + gateway.session.ping_timeout;
   // For sessions that have no PING: an idle connection of HTTP/1.1.
   options.connect.keepalive_after = gateway.session.ping_after;

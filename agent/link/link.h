@@ -42,7 +42,8 @@ struct GatewayOptions {
   TlsOptions tls_options;
   AuthOptions auth;
   ProxyOptions proxy;
-  std::string server_name;  // SNI and verified name; empty: host.
+  std::string source_address;  // As ConnectAttempt::Options has it.
+  std::string server_name;     // SNI and verified name; empty: host.
   BackoffOptions backoff;
   SessionLimits session;
   RequestRules rules;

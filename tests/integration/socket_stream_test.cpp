@@ -6,6 +6,7 @@
 #include "tests/support/temp_dir.h"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <filesystem>
 #include <memory>
 #include <netinet/in.h>
@@ -70,6 +71,44 @@ int port_where_nobody_listens(Loop& loop) {
   return listener.value()->port();
 }
 
+// A plain socket on loopback that tells where connections come from.
+class ListeningSocket {
+ public:
+  ListeningSocket() : descriptor_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in any = loopback_address(0);
+    socklen_t size = sizeof address_;
+    REQUIRE(::bind(descriptor_, reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0);
+    REQUIRE(::listen(descriptor_, 8) == 0);
+    REQUIRE(::getsockname(descriptor_, reinterpret_cast<sockaddr*>(&address_), &size) == 0);
+  }
+
+  ~ListeningSocket() { ::close(descriptor_); }
+
+  ListeningSocket(const ListeningSocket&) = delete;
+  ListeningSocket& operator=(const ListeningSocket&) = delete;
+  ListeningSocket(ListeningSocket&&) = delete;
+  ListeningSocket& operator=(ListeningSocket&&) = delete;
+
+  [[nodiscard]] const sockaddr& address() const {
+    return reinterpret_cast<const sockaddr&>(address_);
+  }
+
+  [[nodiscard]] std::string accept_peer() const {
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    const int accepted = ::accept(descriptor_, reinterpret_cast<sockaddr*>(&peer), &size);
+    REQUIRE(accepted >= 0);
+    ::close(accepted);
+    std::string text(INET_ADDRSTRLEN, '\0');
+    REQUIRE(::inet_ntop(AF_INET, &peer.sin_addr, text.data(), INET_ADDRSTRLEN) != nullptr);
+    return text.c_str();
+  }
+
+ private:
+  int descriptor_;
+  sockaddr_in address_{};
+};
+
 // Sends back what it receives, and stops reading while too much of it is unsent.
 class Echo final : public ByteStream::Listener {
  public:
@@ -131,6 +170,26 @@ TEST_CASE("a refused connection says who refused, and may be tried again") {
   CHECK(error.kind == ErrorKind::kUnreachable);
   CHECK(error.side == Side::kOrigin);
   CHECK(error.retryable);
+}
+
+TEST_CASE("a connection comes from the address that was chosen, or not at all") {
+  Loop loop;
+  const ListeningSocket listening;
+  const auto connect_from = [&](const std::string& source) -> std::string {
+    Outcome outcome;
+    ConnectAttempt::Options options;
+    options.source_address = source;
+    const auto attempt = ConnectAttempt::tcp(
+        loop, listening.address(), options,
+        [&](Result<std::unique_ptr<ByteStream>> result) { outcome = std::move(result); });
+    REQUIRE(run_until(loop, [&] { return outcome.has_value(); }));
+    return outcome->ok() ? listening.accept_peer() : outcome->error().detail;
+  };
+  CHECK(connect_from("") == "127.0.0.1");
+  CHECK(connect_from("127.0.0.9") == "127.0.0.9");
+  // RFC 5737: nobody has it.
+  CHECK(connect_from("192.0.2.1").find(" from 192.0.2.1: ") != std::string::npos);
+  CHECK(connect_from("::1").find(" from ::1: ") != std::string::npos);
 }
 
 TEST_CASE("a Unix socket that is not there or has too long a path is an error from the loop") {
