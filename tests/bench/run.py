@@ -3,7 +3,8 @@
 
 One worker at a time is loaded by h2load over one reversed connection; the two take turns, round by
 round, so that a ratio compares what the same machine did in the same minutes. Cost is the CPU time
-that the kernel booked for the worker's process; nobody else's counts.
+that the kernel booked for the worker's process; nobody else's counts. Both use the same OpenSSL and C
+library: those that HAProxy brings.
 """
 
 import argparse
@@ -21,7 +22,8 @@ import report
 from load import CASES, Case, Cpu, attach_idle, h2load_command, resident_mib, run_h2load
 from profiling import profile
 from stage import BenchError, Certificates, Holder, nginx, wait_until
-from workers import (ROOT, Agent, Haproxy, Setting, find_agent, find_haproxy, find_splice)
+from workers import (ROOT, Agent, Haproxy, Setting, find_agent, find_haproxy, find_splice,
+                     same_libraries)
 
 HELD = 1000
 HELD_CASE = Case("held", "", "held", HELD, 0)
@@ -44,6 +46,8 @@ def options():
     parser.add_argument("--other-agent", help="another agent's binary, to take turns with the rest")
     parser.add_argument("--haproxy", help="HAProxy's binary, 2.9 or later")
     parser.add_argument("--splice", help="ptth-bench-splice")
+    parser.add_argument("--own-libraries", action="store_true",
+                        help="run the agent with this system's OpenSSL and C library, not HAProxy's")
     parser.add_argument("--only", choices=["agent", "haproxy"], help="load only this worker")
     parser.add_argument("--profile-with", choices=["callgrind", "perf"],
                         help="instead of measuring, profile the agent under one case")
@@ -63,12 +67,15 @@ class Bench:
         self.splice_program = find_splice(chosen.splice)
         self.figures = {}
         self.workers = {}
+        haproxy, version = find_haproxy(chosen.haproxy)
+        self.libraries = [] if chosen.own_libraries else same_libraries(haproxy)
         if chosen.only != "haproxy":
-            self.workers["agent"] = Agent(find_agent(chosen.agent))
+            self.workers["agent"] = Agent(find_agent(chosen.agent), wrapper=self.libraries)
         if chosen.other_agent and not chosen.profile_with:
-            self.workers["other"] = Agent(find_agent(chosen.other_agent), "the other agent")
+            self.workers["other"] = Agent(find_agent(chosen.other_agent), "the other agent",
+                                          wrapper=self.libraries)
         if chosen.only != "agent" and not chosen.profile_with:
-            self.workers["haproxy"] = Haproxy(*find_haproxy(chosen.haproxy))
+            self.workers["haproxy"] = Haproxy(haproxy, version)
         self.security = set()
 
     def wants(self, name):
@@ -133,7 +140,7 @@ class Bench:
 
     def price_of_log_lines(self, origin_port):
         case = next(case for case in CASES if case.name == "get128-100")
-        logging = Agent(find_agent(self.chosen.agent), log_level="info")
+        logging = Agent(find_agent(self.chosen.agent), log_level="info", wrapper=self.libraries)
         with logging.running(self.setting(origin_port)) as worker:
             self.measure(case, {"agent": worker}, LOGGING)
         self.figures[LOGGING].update(title=case.title + ", one log line each", target=None)

@@ -42,6 +42,13 @@ def find_haproxy(option):
     return path, version
 
 
+def same_libraries(haproxy):
+    """What to put before the agent's command, so that both workers use the same OpenSSL and C library:
+    HAProxy of build/tools brings its own."""
+    wrapper = haproxy.parent / "with-libraries"
+    return [wrapper] if wrapper.is_file() else []
+
+
 @dataclasses.dataclass
 class Running:
     """A worker and the splice that it has dialled."""
