@@ -160,7 +160,7 @@ class Loop {
   static constexpr size_t kSmallQueuesMax = 256;
   static constexpr size_t kSmallQueueBytesMax = kSmallQueuesMax * kSmallQueueBytes;
   static constexpr size_t kLargeQueuesMax = 32;
-  static constexpr size_t kLargeQueueBytesMax = size_t{4} * 1024 * 1024;
+  static constexpr size_t kLargeQueueBytesMax = size_t{1} * 1024 * 1024;
 
   struct Retired {
     void* object;
