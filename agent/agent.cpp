@@ -6,6 +6,7 @@
 #include "agent/health.h"
 #include "agent/link/credential_watch.h"
 #include "agent/link/link.h"
+#include "agent/link/link_pool.h"
 #include "agent/origin/http_origin.h"
 #include "agent/process_metrics.h"
 #include "agent/profiles.h"
@@ -66,7 +67,7 @@ struct Gateway {
   std::unique_ptr<Profile> profile;
   RelayMetrics metrics;
   CredentialWatch credentials;
-  std::vector<std::unique_ptr<Link>> links;
+  std::unique_ptr<LinkPool> pool;
 };
 
 class Agent final : private Link::Listener {
@@ -124,7 +125,7 @@ class Agent final : private Link::Listener {
   template <class Visit>
   void for_each_link(Visit visit) {
     for (const auto& gateway : gateways_) {
-      for (const auto& link : gateway->links)
+      for (const auto& link : gateway->pool->links())
         visit(*link);
     }
   }
@@ -209,20 +210,26 @@ Health::Facts Agent::look() {
 
 void Agent::start_links(Gateway& gateway) {
   gateway.options.rules.worker_id = worker_id_;
-  for (uint32_t index = 0; index < gateway.options.connections; ++index) {
+  LinkPoolOptions pool = gateway.options.pool;
+  if (pool.max == 0) pool.max = config_.capacity;
+  const auto make_link = [this, &gateway](uint32_t index, Link::Listener& listener) {
     const Link::Surroundings surroundings{
-        loop_, *router_,  log_,          metrics_, gateway.metrics, budget_, *gateway.profile,
-        *this, *network_, tls_contexts_, {}};
-    gateway.links.push_back(Link::create(surroundings, gateway.options, index, config_.capacity));
-    gateway.links.back()->start();
-  }
+        loop_,    *router_,  log_,          metrics_, gateway.metrics, budget_, *gateway.profile,
+        listener, *network_, tls_contexts_, {}};
+    return Link::create(surroundings, gateway.options, index, config_.capacity);
+  };
+  gateway.pool = std::make_unique<LinkPool>(
+      loop_, metrics_,
+      LinkPool::Parameters{gateway.options.name, gateway.options.connections, pool, make_link},
+      static_cast<Link::Listener&>(*this));
+  gateway.pool->start();
 }
 
 void Agent::look_at_credentials() {
   if (config_.credentials_interval.count() <= 0) return;
   for (const auto& gateway : gateways_) {
     if (!gateway->credentials.look(std::time(nullptr))) continue;
-    for (const auto& link : gateway->links)
+    for (const auto& link : gateway->pool->links())
       link->renew("credentials have changed");
   }
   credentials_.start(config_.credentials_interval);
@@ -269,22 +276,21 @@ void Agent::drain() {
   log_.info("draining", {{"in_flight", uint64_t{in_flight}},
                          {"timeout_ms", int64_t{config_.drain_timeout.count()}}});
   drain_deadline_.start(config_.drain_timeout);
-  for_each_link([](Link& link) { link.drain(); });
+  for (const auto& gateway : gateways_)
+    gateway->pool->drain();
 }
 
 void Agent::on_drain_deadline() {
-  for_each_link([this](Link& link) {
-    exchanges_cut_ += link.exchanges_in_flight();
-    link.abort();
-  });
+  for_each_link([this](const Link& link) { exchanges_cut_ += link.exchanges_in_flight(); });
+  for (const auto& gateway : gateways_)
+    gateway->pool->abort();
 }
 
 void Agent::stop_now() {
   phase_ = Phase::kStopping;
-  for_each_link([this](Link& link) {
-    exchanges_cut_ += link.exchanges_in_flight();
-    link.abort();
-  });
+  for_each_link([this](const Link& link) { exchanges_cut_ += link.exchanges_in_flight(); });
+  for (const auto& gateway : gateways_)
+    gateway->pool->abort();
 }
 
 void Agent::on_startup_timeout() {

@@ -75,6 +75,14 @@ std::optional<Milliseconds> Backoff::at_once() {
   return Milliseconds(random_(jitter));
 }
 
+void Backoff::was_useful(uint64_t exchanges) {
+  if (exchanges == 0) return;
+  // No more than the burst counts.
+  const auto earned = static_cast<uint32_t>(std::min<uint64_t>(exchanges, UINT16_MAX));
+  at_once_credit_ = std::min(at_once_credit_ + options_.at_once_per * earned,
+                             options_.at_once_per * std::max(options_.at_once_burst, 1U));
+}
+
 void Backoff::was_attached(Milliseconds duration) {
   at_once_credit_ =
       std::min(at_once_credit_ + duration, options_.at_once_per * options_.at_once_burst);

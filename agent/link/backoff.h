@@ -50,6 +50,9 @@ class Backoff {
   [[nodiscard]] std::optional<Milliseconds> at_once();
   // Called once for each link that ended after it had been attached, before the above.
   void was_attached(Milliseconds duration);
+  // The same, where one exchange may use a connection up (HTTP/1.1): each that was answered earns a
+  // dial at once.
+  void was_useful(uint64_t exchanges);
 
  private:
   BackoffOptions options_;

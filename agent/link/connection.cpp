@@ -86,6 +86,10 @@ size_t Connection::exchanges_in_flight() const {
   return session_ ? session_->exchanges_in_flight() : 0;
 }
 
+uint64_t Connection::exchanges_answered() const {
+  return session_ ? session_->exchanges_answered() : 0;
+}
+
 Milliseconds Connection::attached_for() const {
   return step_ == LinkState::kAttached ? Milliseconds(loop_.now_ms() - attached_ms_)
                                        : Milliseconds(0);
@@ -174,6 +178,7 @@ void Connection::reverse(std::unique_ptr<ByteStream> stream) {
 
 void Connection::on_reversed(ChannelProtocol channel) {
   if (silent_) return;
+  channel_ = channel;
   const Link::Surroundings& around = parameters_.around;
   SessionOptions options;
   options.limits = parameters_.gateway.session;
@@ -255,6 +260,10 @@ void Connection::on_session_attached() {
 
 void Connection::on_session_leaving() {
   if (!silent_ && step_ == LinkState::kAttached) listener_.on_connection_leaving(*this);
+}
+
+void Connection::on_session_load_changed() {
+  if (!silent_) listener_.on_connection_load_changed(*this);
 }
 
 void Connection::on_session_ended(const Error& error) {

@@ -38,6 +38,8 @@ class Connection final : private Dialer::Listener,
     virtual void on_connection_step(Connection& connection, LinkState step) = 0;
     // The gateway sends no new requests; those in flight go on. After kAttached only.
     virtual void on_connection_leaving(Connection& connection) = 0;
+    // Where carries_one_exchange(): exchanges_in_flight() has changed.
+    virtual void on_connection_load_changed(Connection& connection) = 0;
     // Terminal. kRefused: the gateway did not accept our credentials; kClosed with retryable on a
     // connection that was attached: nothing was wrong.
     virtual void on_connection_ended(Connection& connection, const Error& error) = 0;
@@ -83,6 +85,12 @@ class Connection final : private Dialer::Listener,
 
   [[nodiscard]] size_t exchanges_in_flight() const;
 
+  // HTTP/1.1. Known from kAttaching on.
+  [[nodiscard]] bool carries_one_exchange() const { return channel_ == ChannelProtocol::kHttp11; }
+
+  // Where carries_one_exchange(): so many, whole.
+  [[nodiscard]] uint64_t exchanges_answered() const;
+
   [[nodiscard]] Milliseconds attached_for() const;
   [[nodiscard]] Milliseconds age() const;
 
@@ -104,6 +112,7 @@ class Connection final : private Dialer::Listener,
   void on_redirected(const Redirect* redirect) override;
   void on_session_attached() override;
   void on_session_leaving() override;
+  void on_session_load_changed() override;
   void on_session_ended(const Error& error) override;
 
   void dial();
@@ -127,6 +136,7 @@ class Connection final : private Dialer::Listener,
   uint64_t attached_ms_ = 0;
   std::string address_;
   std::string tls_version_;
+  ChannelProtocol channel_ = ChannelProtocol::kHttp2;
   // In the order in which each uses those before it.
   std::shared_ptr<TlsContext> tls_context_;
   std::unique_ptr<Dialer> dialer_;

@@ -53,6 +53,8 @@ class GatewayLink final : public Link, private Connection::Listener {
 
   [[nodiscard]] size_t exchanges_in_flight() const override;
 
+  [[nodiscard]] bool carries_one_exchange() const override { return carries_one_exchange_; }
+
   [[nodiscard]] bool credentials_refused() const override { return credentials_refused_; }
 
   [[nodiscard]] const std::string& last_error() const override { return last_error_; }
@@ -63,6 +65,7 @@ class GatewayLink final : public Link, private Connection::Listener {
 
   void on_connection_step(Connection& connection, LinkState step) override;
   void on_connection_leaving(Connection& connection) override;
+  void on_connection_load_changed(Connection& connection) override;
   void on_connection_ended(Connection& connection, const Error& error) override;
   void on_connection_redirected(Connection& connection, std::unique_ptr<Detour> detour) override;
 
@@ -104,6 +107,7 @@ class GatewayLink final : public Link, private Connection::Listener {
   Command wanted_ = Command::kNone;
   bool failing_ = false;  // The last attempt failed, and so is worth a warning.
   bool credentials_refused_ = false;
+  bool carries_one_exchange_ = false;
   std::string last_error_;
   Milliseconds wait_{0};
   // For the next dial only.
@@ -189,6 +193,7 @@ void GatewayLink::dial() {
 }
 
 void GatewayLink::on_connection_step(Connection& connection, LinkState step) {
+  if (step == LinkState::kAttached) carries_one_exchange_ = connection.carries_one_exchange();
   if (&connection == successor_.get()) {
     if (step == LinkState::kAttached) succeed();
     return;
@@ -204,6 +209,10 @@ void GatewayLink::on_connection_leaving(Connection& connection) {
   drop_successor();
   retire_active();
   redial_at_once(metrics_.redials_after_leaving, "the gateway sends no new requests here");
+}
+
+void GatewayLink::on_connection_load_changed(Connection& /*connection*/) {
+  around_.listener.on_link_load_changed(*this);
 }
 
 void GatewayLink::retire_active() {
@@ -222,6 +231,7 @@ void GatewayLink::on_connection_ended(Connection& connection, const Error& error
   }
   if (&connection == active_.get()) {
     const Milliseconds attached_for = active_->attached_for();
+    backoff_.was_useful(active_->exchanges_answered());
     discard(std::move(active_));
     if (state_ != LinkState::kDraining) {
       on_active_ended(attached_for, error);
@@ -456,36 +466,27 @@ void GatewayLink::log_transition(LinkState from, std::string_view reason) const 
   const LogField old_state{"from", to_string(from)};
   const LogField new_state{"to", to_string(state_)};
   const LogField why{"reason", reason};
-  switch (state_) {
-    case LinkState::kAttached:
-      log.info("link state", {gateway,
-                              link,
-                              old_state,
-                              new_state,
-                              why,
-                              {"address", active_->address()},
-                              {"tls", active_->tls_version()},
-                              {"took_ms", int64_t{active_->age().count()}}});
-      return;
-    case LinkState::kBackingOff: {
-      const LogLevel level = failing_ ? LogLevel::kWarn : LogLevel::kInfo;
-      if (!log.enabled(level)) return;
-      log.write(level, "link state",
-                {gateway, link, old_state, new_state, why, {"wait_ms", int64_t{wait_.count()}}});
-      return;
-    }
-    case LinkState::kDraining:
-    case LinkState::kClosed:
-      log.info("link state", {gateway, link, old_state, new_state, why});
-      return;
-    case LinkState::kIdle:
-    case LinkState::kResolving:
-    case LinkState::kConnecting:
-    case LinkState::kSecuring:
-    case LinkState::kReversing:
-    case LinkState::kAttaching:
-      log.debug("link state", {gateway, link, old_state, new_state, why});
-      return;
+  if (state_ == LinkState::kAttached) {
+    log.info("link state", {gateway,
+                            link,
+                            old_state,
+                            new_state,
+                            why,
+                            {"address", active_->address()},
+                            {"tls", active_->tls_version()},
+                            {"took_ms", int64_t{active_->age().count()}}});
+    return;
+  }
+  const bool is_wait = state_ == LinkState::kBackingOff;
+  const bool is_end = state_ == LinkState::kDraining || state_ == LinkState::kClosed;
+  LogLevel level = is_wait || is_end ? LogLevel::kInfo : LogLevel::kDebug;
+  if (is_wait && failing_) level = LogLevel::kWarn;
+  if (!log.enabled(level)) return;
+  if (is_wait) {
+    log.write(level, "link state",
+              {gateway, link, old_state, new_state, why, {"wait_ms", int64_t{wait_.count()}}});
+  } else {
+    log.write(level, "link state", {gateway, link, old_state, new_state, why});
   }
 }
 

@@ -29,6 +29,14 @@ namespace ptth {
 struct Budget;
 struct RelayMetrics;
 
+// How many links a gateway gets that speaks HTTP/1.1, where each carries one exchange at a time.
+struct LinkPoolOptions {
+  uint32_t spare = 2;                  // Attached and free, for the next requests.
+  uint32_t max = 0;                    // In all; 0: as many as the capacity.
+  uint32_t dials = 4;                  // Under way at once, beside the first `connections`.
+  Milliseconds surplus_after{30'000};  // What was not needed for so long is closed.
+};
+
 struct GatewayOptions {
   std::string name;  // In logs and metrics; default: host:port of the url.
   std::string host;  // From the url.
@@ -39,6 +47,7 @@ struct GatewayOptions {
   std::vector<std::string> http1_alpn;  // Offered behind those; they mean HTTP/1.1.
   std::vector<std::string> revisions;   // Of the profile's draft; empty: all that are known.
   uint32_t connections = 1;             // Links, spread over the addresses of the host.
+  LinkPoolOptions pool;                 // More of them, for HTTP/1.1.
   TlsOptions tls_options;
   AuthOptions auth;
   ProxyOptions proxy;
@@ -64,6 +73,9 @@ class Link {
     // From the loop, never from inside a method of the link. Whoever lets go of a link that is
     // kClosed in here uses Loop::retire.
     virtual void on_link_state(const Link& link, LinkState state) = 0;
+
+    // Where carries_one_exchange(): exchanges_in_flight() has changed. From the loop.
+    virtual void on_link_load_changed(const Link& link) { static_cast<void>(link); }
 
    protected:
     ~Listener() = default;
@@ -112,6 +124,8 @@ class Link {
   [[nodiscard]] virtual const std::string& gateway() const = 0;
   [[nodiscard]] virtual uint64_t id() const = 0;
   [[nodiscard]] virtual size_t exchanges_in_flight() const = 0;
+  // The gateway speaks HTTP/1.1. False until the first connection is reversed.
+  [[nodiscard]] virtual bool carries_one_exchange() const = 0;
   // The last failure was a refusal of our credentials.
   [[nodiscard]] virtual bool credentials_refused() const = 0;
   [[nodiscard]] virtual const std::string& last_error() const = 0;

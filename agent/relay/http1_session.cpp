@@ -286,6 +286,9 @@ void Http1Session::advance() {
   leave_if_drained();
   if (state_ == State::kLingering) input_.drop();
   update_reading();
+  if (std::exchange(load_told_, exchanges_in_flight()) != exchanges_in_flight()) {
+    listener_.on_session_load_changed();
+  }
 }
 
 // True when the answer is over, so that another request may be read.
@@ -315,6 +318,7 @@ bool Http1Session::write_answer() {
 
 void Http1Session::on_answer_written() {
   close_exchange(Verdict::kOk);
+  ++answered_;
   last_sent_ms_ = loop_.now_ms();
   if (answer_.announces_close() || request_ == RequestState::kBroken) return leave();
   if (request_ == RequestState::kComplete) return expect_request();

@@ -33,6 +33,8 @@ class Http1Session final : public Session, private ByteStream::Listener, private
 
   [[nodiscard]] size_t exchanges_in_flight() const override { return exchange_ ? 1 : 0; }
 
+  [[nodiscard]] uint64_t exchanges_answered() const override { return answered_; }
+
  private:
   enum class State {
     kSettling,  // No request yet, and not long enough open to believe that the gateway wants us.
@@ -116,6 +118,8 @@ class Http1Session final : public Session, private ByteStream::Listener, private
   Http1Answer answer_;
   std::unique_ptr<Exchange> exchange_;
   int32_t requests_ = 0;
+  uint64_t answered_ = 0;
+  size_t load_told_ = 0;
   // What came and cannot be parsed yet: behind the current request, or more of its body than the
   // origin has room for.
   HeldInput input_;

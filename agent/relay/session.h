@@ -70,6 +70,11 @@ class Session {
     virtual void on_session_attached() = 0;
     // The gateway sends no new requests here (its GOAWAY); those in flight go on.
     virtual void on_session_leaving() = 0;
+
+    // HTTP/1.1, where one exchange fills the connection: exchanges_in_flight() has changed. From
+    // the loop.
+    virtual void on_session_load_changed() {}
+
     // Terminal: no exchange is left and the stream is of no more use. kind kClosed with retryable:
     // a bare EOF or a GOAWAY, nothing wrong. Retire the session, then the stream.
     virtual void on_session_ended(const Error& error) = 0;
@@ -90,6 +95,9 @@ class Session {
   // Ends every exchange now, so that the gateway sees it, and then on_session_ended.
   virtual void abort() = 0;
   [[nodiscard]] virtual size_t exchanges_in_flight() const = 0;
+
+  // HTTP/1.1, where gateways may use a connection up: answered whole.
+  [[nodiscard]] virtual uint64_t exchanges_answered() const { return 0; }
 };
 
 }  // namespace ptth

@@ -303,6 +303,24 @@ TEST_CASE("a stream that is destroyed with writes pending closes at once and is 
   CHECK_FALSE(client.failure.has_value());
 }
 
+TEST_CASE("a stream that is broken off fails at the other side, one that is destroyed ends there") {
+  for (const bool is_broken_off : {true, false}) {
+    CAPTURE(is_broken_off);
+    Loop loop;
+    SocketPair pair = tcp_pair(loop);
+    RecordingListener other_side;
+    pair.accepted->set_listener(&other_side);
+    pair.connected->write(as_bytes("half an answer"));
+    REQUIRE(run_until(loop, [&] { return other_side.received == "half an answer"; }));
+    if (is_broken_off) pair.connected->break_off();
+    pair.connected.reset();
+    REQUIRE(run_until(loop, [&] { return other_side.failure || other_side.ends > 0; }));
+    CHECK(other_side.failure.has_value() == is_broken_off);
+    pair.accepted.reset();
+    loop.turn();
+  }
+}
+
 TEST_CASE("nothing is read while there is no listener, and a new listener gets what follows") {
   Loop loop;
   SocketPair pair = tcp_pair(loop);

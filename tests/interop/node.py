@@ -26,10 +26,10 @@ PROFILES = {
 
 
 class NodeGateway:
-    def __init__(self, certificates, **options):
+    def __init__(self, certificates, program=PROGRAM, **options):
         self.lines, self._changed, self._next = [], threading.Condition(), 0
         self._child = subprocess.Popen(
-            ["node", PROGRAM, certificates.gateway, certificates.gateway_key, certificates.ca,
+            ["node", program, certificates.gateway, certificates.gateway_key, certificates.ca,
              json.dumps(options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._reader = threading.Thread(target=self._read)
 
