@@ -97,7 +97,8 @@ class Tunnel:
         self._flush()
 
     def goaway(self):
-        self._http2.close_connection(last_stream_id=self.id)
+        """Without our stream."""
+        self._http2.close_connection(last_stream_id=0)
         self._flush()
 
     def cut(self):
