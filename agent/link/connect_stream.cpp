@@ -2,7 +2,6 @@
 
 #include "agent/link/hello_judge.h"
 #include "agent/link/hello_stream.h"
-#include "agent/link/magic_check.h"
 #include "common/http_rules.h"
 
 #include <string>
@@ -52,7 +51,6 @@ class ConnectStream final : private TunnelStream::Owner, public HelloStream {
   void ask(const std::vector<SecretField>& credentials);
   void conclude(HelloOutcome outcome);
   void on_yes();
-  void on_magic(Bytes bytes);
 
   void refuse(ErrorKind kind, Side side, std::string detail) {
     not_reversed({kind, side, std::move(detail), false});
@@ -66,7 +64,6 @@ class ConnectStream final : private TunnelStream::Owner, public HelloStream {
   Step step_ = Step::kSettings;
   HelloJudge judge_;
   TokenBucket interim_bucket_;
-  MagicCheck magic_;
   Timer reason_timeout_;
 };
 
@@ -174,20 +171,7 @@ void ConnectStream::on_yes() {
 
 void ConnectStream::on_hello_bytes(Bytes bytes) {
   if (step_ == Step::kReason) conclude(judge_.add_body(bytes));
-  if (step_ == Step::kMagic) on_magic(bytes);
-}
-
-void ConnectStream::on_magic(Bytes bytes) {
-  switch (magic_.take(bytes)) {
-    case MagicCheck::Status::kNeedMore:
-      return;
-    case MagicCheck::Status::kWrong:
-      not_reversed(magic_.error(bytes));
-      return;
-    case MagicCheck::Status::kDone:
-      reversed(ChannelProtocol::kHttp2, bytes);
-      return;
-  }
+  if (step_ == Step::kMagic) read_magic(bytes);
 }
 
 Error ConnectStream::explain_end(const Error& error) {

@@ -100,7 +100,6 @@ class EnvoyStream final : public HelloStream,
   void echo(size_t pings);
   void on_magic_begun(Bytes bytes);
   void begin_inner_tls(Bytes bytes);
-  void on_magic(Bytes bytes);
   void on_silence();
   void refuse(ErrorKind kind, std::string detail);
 
@@ -113,7 +112,6 @@ class EnvoyStream final : public HelloStream,
   Step step_ = Step::kAsking;
   Cover cover_ = Cover::kNone;
   EnvoyPings pings_;
-  MagicCheck magic_;
   HelloExchange exchange_;
   std::shared_ptr<TlsContext> inner_context_;
   Timer silence_;
@@ -128,7 +126,7 @@ void EnvoyStream::on_hello_bytes(Bytes bytes) {
       on_pings(bytes);
       return;
     case Step::kMagic:
-      on_magic(bytes);
+      read_magic(bytes);
       return;
     case Step::kFirstByte:
     case Step::kInnerTls:
@@ -225,7 +223,7 @@ void EnvoyStream::on_magic_begun(Bytes bytes) {
   }
   step_ = Step::kMagic;
   await_gateway();
-  on_magic(bytes);
+  read_magic(bytes);
 }
 
 void EnvoyStream::begin_inner_tls(Bytes bytes) {
@@ -260,21 +258,8 @@ void EnvoyStream::on_secured() {
   if (in_hello()) step_ = Step::kMagic;
 }
 
-void EnvoyStream::on_magic(Bytes bytes) {
-  switch (magic_.take(bytes)) {
-    case MagicCheck::Status::kNeedMore:
-      return;
-    case MagicCheck::Status::kWrong:
-      not_reversed(magic_.error(bytes));
-      return;
-    case MagicCheck::Status::kDone:
-      silence_.stop();
-      reversed(ChannelProtocol::kHttp2, bytes);
-      return;
-  }
-}
-
 void EnvoyStream::on_silence() {
+  if (!in_hello()) return;
   const bool is_idle = step_ == Step::kFirstByte || step_ == Step::kPings;
   not_reversed({ErrorKind::kTimeout, Side::kGateway,
                 is_idle ? "the gateway sent no keepalive (RPING) for three intervals"

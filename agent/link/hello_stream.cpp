@@ -72,6 +72,19 @@ void HelloStream::redirected(const Redirect* redirect) {
   profile_listener_.on_redirected(redirect);
 }
 
+void HelloStream::read_magic(Bytes bytes) {
+  switch (magic_.take(bytes)) {
+    case MagicCheck::Status::kNeedMore:
+      return;
+    case MagicCheck::Status::kWrong:
+      not_reversed(magic_.error(bytes));
+      return;
+    case MagicCheck::Status::kDone:
+      reversed(ChannelProtocol::kHttp2, bytes);
+      return;
+  }
+}
+
 void HelloStream::not_reversed(const Error& error) {
   if (state_ != State::kHello) return;
   state_ = State::kFailed;

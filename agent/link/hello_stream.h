@@ -4,6 +4,7 @@
 // on the stream beneath, then passes everything through; bytes that came behind the hello are the
 // first bytes of the session. set_listener(nullptr) before the hello is over abandons it.
 
+#include "agent/link/magic_check.h"
 #include "agent/link/profile.h"
 #include "common/byte_queue.h"
 #include "common/byte_stream.h"
@@ -47,6 +48,10 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
 
   void reversed(Bytes leftover) { reversed(ChannelProtocol::kHttp2, leftover); }
 
+  // The gateway begins as the HTTP/2 client, with the magic of RFC 9113 section 3.4: with its end
+  // the hello is over, or with what comes instead. As the two above.
+  void read_magic(Bytes bytes);
+
   void not_reversed(const Error& error);
 
   [[nodiscard]] ByteStream& beneath() { return *beneath_; }
@@ -74,6 +79,7 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
   Profile::Listener& profile_listener_;
   ByteStream::Listener* listener_ = nullptr;
   State state_ = State::kHello;
+  MagicCheck magic_;
   ByteQueue leftover_;
   bool paused_ = false;
   bool end_behind_leftover_ = false;

@@ -1,7 +1,6 @@
 #include "agent/link/magic_stream.h"
 
 #include "agent/link/hello_stream.h"
-#include "agent/link/magic_check.h"
 
 #include <utility>
 
@@ -15,20 +14,7 @@ class MagicStream final : public HelloStream {
       : HelloStream(loop, std::move(connected), listener) {}
 
  private:
-  void on_hello_bytes(Bytes bytes) override {
-    switch (magic_.take(bytes)) {
-      case MagicCheck::Status::kNeedMore:
-        return;
-      case MagicCheck::Status::kWrong:
-        not_reversed(magic_.error(bytes));
-        return;
-      case MagicCheck::Status::kDone:
-        reversed(ChannelProtocol::kHttp2, bytes);
-        return;
-    }
-  }
-
-  MagicCheck magic_;
+  void on_hello_bytes(Bytes bytes) override { read_magic(bytes); }
 };
 
 class Http1Stream final : public HelloStream {

@@ -2,7 +2,6 @@
 
 #include "agent/link/hello_exchange.h"
 #include "agent/link/hello_stream.h"
-#include "agent/link/magic_check.h"
 
 #include <string>
 #include <utility>
@@ -36,7 +35,7 @@ class UpgradeStream final : public HelloStream, private HelloExchange::Listener 
         exchange_.read(bytes);
         return;
       case Step::kMagic:
-        on_magic(bytes);
+        read_magic(bytes);
         return;
     }
   }
@@ -64,28 +63,14 @@ class UpgradeStream final : public HelloStream, private HelloExchange::Listener 
     }
     step_ = Step::kMagic;
     hello_progress();
-    if (!rest.empty()) on_magic(rest);
+    if (!rest.empty()) read_magic(rest);
   }
 
   void on_hello_refused(const Error& error) override { not_reversed(error); }
 
   void on_hello_redirected(const Redirect* redirect) override { redirected(redirect); }
 
-  void on_magic(Bytes bytes) {
-    switch (magic_.take(bytes)) {
-      case MagicCheck::Status::kNeedMore:
-        return;
-      case MagicCheck::Status::kWrong:
-        not_reversed(magic_.error(bytes));
-        return;
-      case MagicCheck::Status::kDone:
-        reversed(ChannelProtocol::kHttp2, bytes);
-        return;
-    }
-  }
-
   Step step_ = Step::kAsking;
-  MagicCheck magic_;
   HelloExchange exchange_;
 };
 
