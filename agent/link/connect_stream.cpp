@@ -25,18 +25,17 @@ enum class Step { kSettings, kAsked, kReason, kMagic };
 
 class ConnectStream final : private TunnelStream::Owner, public HelloStream {
  public:
-  ConnectStream(Loop& loop, std::unique_ptr<ByteStream> connected, const HelloSpec& spec,
-                const HelloCredentials& credentials, const TunnelOptions& options,
+  ConnectStream(Loop& loop, std::unique_ptr<ByteStream> connected, const ConnectHello& hello,
                 Profile::Listener& listener)
       : HelloStream(loop,
-                    std::make_unique<TunnelStream>(loop, std::move(connected), options,
+                    std::make_unique<TunnelStream>(loop, std::move(connected), hello.options,
                                                    static_cast<TunnelStream::Owner&>(*this)),
                     listener),
         loop_(loop),
-        spec_(spec),
-        credentials_(credentials),
-        judge_(spec),
-        interim_bucket_(spec.interim_answers),
+        spec_(hello.spec),
+        credentials_(hello.credentials),
+        judge_(hello.spec),
+        interim_bucket_(hello.spec.interim_answers),
         reason_timeout_(loop, [this] { not_reversed(explain_end({})); }) {}
 
  private:
@@ -184,12 +183,9 @@ Error ConnectStream::explain_end(const Error& error) {
 }  // namespace
 
 std::unique_ptr<ByteStream> make_connect_stream(Loop& loop, std::unique_ptr<ByteStream> connected,
-                                                const HelloSpec& spec,
-                                                const HelloCredentials& credentials,
-                                                const TunnelOptions& options,
+                                                const ConnectHello& hello,
                                                 Profile::Listener& listener) {
-  return std::make_unique<ConnectStream>(loop, std::move(connected), spec, credentials, options,
-                                         listener);
+  return std::make_unique<ConnectStream>(loop, std::move(connected), hello, listener);
 }
 
 }  // namespace ptth

@@ -13,9 +13,16 @@
 
 namespace ptth {
 
-// The spec outlives the hello. An empty credentials function brings none.
-[[nodiscard]] std::unique_ptr<ByteStream> make_connect_stream(
-    Loop& loop, std::unique_ptr<ByteStream> connected, const HelloSpec& spec,
-    const HelloCredentials& credentials, const TunnelOptions& options, Profile::Listener& listener);
+// All of it outlives the hello. An empty credentials function brings none.
+struct ConnectHello {
+  const HelloSpec& spec;
+  const HelloCredentials& credentials;
+  const TunnelOptions& options;
+};
+
+[[nodiscard]] std::unique_ptr<ByteStream> make_connect_stream(Loop& loop,
+                                                              std::unique_ptr<ByteStream> connected,
+                                                              const ConnectHello& hello,
+                                                              Profile::Listener& listener);
 
 }  // namespace ptth

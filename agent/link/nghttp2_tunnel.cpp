@@ -1,5 +1,6 @@
 #include "agent/link/nghttp2_tunnel.h"
 
+#include "common/c_handle.h"
 #include "common/check.h"
 
 #include <array>

@@ -3,8 +3,8 @@
 // nghttp2 as a client that opens one stream, by extended CONNECT (RFC 8441), without its C
 // interface: typed events in, methods out. Flow-control credit is returned by hand.
 
+#include "agent/relay/nghttp2_handle.h"
 #include "common/byte_stream.h"
-#include "common/c_handle.h"
 #include "common/error.h"
 
 #include <cstddef>
@@ -16,7 +16,6 @@
 #include <vector>
 
 struct nghttp2_session;
-extern "C" void nghttp2_session_del(nghttp2_session* session);
 
 namespace ptth {
 
@@ -85,7 +84,7 @@ class Nghttp2Tunnel {
   int32_t stream_id_ = 0;  // 0: not open yet.
   std::string complaint_ = "the gateway has left";
   bool is_broken_ = false;
-  std::unique_ptr<nghttp2_session, FreeWith<nghttp2_session_del>> session_;
+  Nghttp2Handle session_;
 };
 
 }  // namespace ptth

@@ -31,7 +31,8 @@ class ConnectProfile final : public Profile {
   [[nodiscard]] std::unique_ptr<ByteStream> reverse(Loop& loop,
                                                     std::unique_ptr<ByteStream> connected,
                                                     Listener& listener) const override {
-    return make_connect_stream(loop, std::move(connected), spec_, credentials_, options_, listener);
+    return make_connect_stream(loop, std::move(connected), {spec_, credentials_, options_},
+                               listener);
   }
 
   [[nodiscard]] std::unique_ptr<Profile> at(const HttpUri& place) const override {

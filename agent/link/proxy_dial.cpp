@@ -129,7 +129,7 @@ void ProxyDial::on_reversed(ChannelProtocol) {
 void ProxyDial::on_dial_failed(const Error& error) {
   Error failure = error;
   failure.detail = "the proxy " + show_proxy(parameters_.proxy) + ": " + error.detail;
-  fail(std::move(failure));
+  fail(failure);
 }
 
 void ProxyDial::on_handshake_failed(const Error& error) {
@@ -140,7 +140,7 @@ void ProxyDial::on_not_reversed(const Error& error) {
   fail(error);
 }
 
-void ProxyDial::fail(Error error) {
+void ProxyDial::fail(const Error& error) {
   if (silent_) return;
   cancel();
   listener_.on_dial_failed(error);

@@ -55,7 +55,7 @@ class ProxyDial final : private Dialer::Listener,
   void secure(std::unique_ptr<ByteStream> stream);
   void open_tunnel(std::unique_ptr<ByteStream> stream);
   [[nodiscard]] Result<Secret> credentials() const;
-  void fail(Error error);
+  void fail(const Error& error);
 
   Parameters parameters_;
   Loop& loop_;

@@ -244,31 +244,37 @@ Result<HttpUri> UriTemplate::expand(const std::vector<UriVariable>& variables) c
 Result<void> UriTemplate::expand_part(const Part& part, const std::vector<UriVariable>& variables,
                                       std::string& out) {
   out += part.text;
-  const char separator = part.form == 0 ? ',' : '&';
   bool is_first = true;
-  const auto begin_item = [&](std::string_view name) {
-    if (is_first && part.form != 0) out += part.form;
-    if (!is_first) out += separator;
-    is_first = false;
-    if (part.form != 0) out.append(name).append("=");
-  };
   for (const Term& term : part.terms) {
     const auto found = std::find_if(variables.begin(), variables.end(),
                                     [&](const UriVariable& one) { return one.name == term.name; });
     if (found == variables.end() || found->values.empty()) continue;
-    const bool is_list = found->kind == UriVariable::Kind::kList;
-    if (is_list && term.prefix > 0) return prefix_of_list(term.name, term.prefix);
-    for (size_t index = 0; index < found->values.size(); ++index) {
-      if (index == 0 || (is_list && term.exploded)) {
-        begin_item(term.name);
-      } else {
-        out += ',';
-      }
-      const std::string_view value = found->values[index];
-      append_encoded(out, term.prefix == 0 ? value : first_characters(value, term.prefix));
+    if (found->kind == UriVariable::Kind::kList && term.prefix > 0) {
+      return prefix_of_list(term.name, term.prefix);
     }
+    expand_term(part.form, term, *found, is_first, out);
+    is_first = false;
   }
   return {};
+}
+
+void UriTemplate::expand_term(char form, const Term& term, const UriVariable& variable,
+                              bool is_first, std::string& out) {
+  const bool each_apart = variable.kind == UriVariable::Kind::kList && term.exploded;
+  for (size_t index = 0; index < variable.values.size(); ++index) {
+    if (index > 0 && !each_apart) {
+      out += ',';
+    } else {
+      if (!is_first || index > 0) {
+        out += form == 0 ? ',' : '&';
+      } else if (form != 0) {
+        out += form;
+      }
+      if (form != 0) out.append(term.name).append("=");
+    }
+    const std::string_view value = variable.values[index];
+    append_encoded(out, term.prefix == 0 ? value : first_characters(value, term.prefix));
+  }
 }
 
 Result<std::vector<std::string>> serialize_origins(const std::vector<ServedOrigin>& origins,

@@ -62,6 +62,8 @@ class UriTemplate {
   [[nodiscard]] static Result<void> expand_part(const Part& part,
                                                 const std::vector<UriVariable>& variables,
                                                 std::string& out);
+  static void expand_term(char form, const Term& term, const UriVariable& variable, bool is_first,
+                          std::string& out);
   [[nodiscard]] Result<void> check_places() const;
 
   std::vector<Part> parts_;

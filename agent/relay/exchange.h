@@ -50,8 +50,8 @@ struct ExchangeSurroundings {
   Budget& link_budget;
   ExchangeCarrier& carrier;
   const std::string& gateway;
-  uint64_t link_id;
-  size_t response_buffer_bytes;
+  uint64_t link_id = 0;
+  size_t response_buffer_bytes = 0;
   ReplayStyle replay = ReplayStyle::kReset;
 };
 

@@ -420,7 +420,6 @@ void Http1Session::break_off(std::string detail) {
 
 void Http1Session::end(const Error& error, Verdict verdict_for_open_exchange) {
   if (state_ == State::kEnded) return;
-  const Error reason = error;
   state_ = State::kEnded;
   advance_.cancel();
   deadline_.stop();
@@ -428,7 +427,7 @@ void Http1Session::end(const Error& error, Verdict verdict_for_open_exchange) {
   close_exchange(verdict_for_open_exchange);
   input_.drop();
   stream_.set_listener(nullptr);
-  listener_.on_session_ended(reason);
+  listener_.on_session_ended(error);
 }
 
 std::unique_ptr<Session> start_http1_session(const SessionSurroundings& surroundings,

@@ -253,6 +253,10 @@ std::unique_ptr<nghttp2_session_callbacks, CallbacksDeleter> Nghttp2Server::Call
   return callbacks;
 }
 
+void DeleteNghttp2Session::operator()(nghttp2_session* session) const noexcept {
+  nghttp2_session_del(session);
+}
+
 Nghttp2Server::Nghttp2Server(LinkListener& link, StreamListener& streams, const Options& options)
     : link_(link),
       streams_(streams),

@@ -4,8 +4,8 @@
 // that knows nghttp2. Flow-control credit is returned by hand, and MAX_CONCURRENT_STREAMS is
 // enforced by the session, not by nghttp2.
 
+#include "agent/relay/nghttp2_handle.h"
 #include "common/byte_stream.h"
-#include "common/c_handle.h"
 #include "common/error.h"
 #include "common/http_message.h"
 
@@ -17,8 +17,6 @@
 #include <vector>
 
 struct nghttp2_session;
-// NOLINTNEXTLINE(readability-redundant-declaration): its header stays out of ours.
-extern "C" void nghttp2_session_del(nghttp2_session* session);
 
 namespace ptth {
 
@@ -139,7 +137,7 @@ class Nghttp2Server {
   std::string response_via_;
   std::string complaint_;
   std::vector<uint8_t> patched_settings_;
-  std::unique_ptr<nghttp2_session, FreeWith<nghttp2_session_del>> session_;
+  Nghttp2Handle session_;
 };
 
 }  // namespace ptth

@@ -30,10 +30,9 @@ constexpr std::string_view kSettings("\0\0\x06\x04\0\0\0\0\0\0\x08\0\0\0\x01", 1
 
 struct Worker final : Profile::Listener {
   Worker() {
-    ptth::TunnelOptions options;
     options.window_bytes = 65'535;
-    stream =
-        ptth::make_connect_stream(loop, test::make_scripted_stream(wire), spec, {}, options, *this);
+    stream = ptth::make_connect_stream(loop, test::make_scripted_stream(wire),
+                                       {spec, credentials, options}, *this);
     loop.turn();
     // So that we have asked before anything is answered.
     wire.say(kSettings);
@@ -69,6 +68,8 @@ struct Worker final : Profile::Listener {
 
   Loop loop{ptth::ClockMode::kManual};
   ptth::HelloSpec spec = test::hello_spec({}, ptth::ptth_connect_hello());
+  const ptth::HelloCredentials credentials;
+  ptth::TunnelOptions options;
   test::Wire wire;
   test::RecordingListener session;
   std::unique_ptr<ByteStream> stream;

@@ -50,7 +50,7 @@ class ScriptedWorker final : public ByteStream::Listener {
   ScriptedWorker& operator=(ScriptedWorker&&) = delete;
 
   // A whole answer.
-  void answer(int32_t id, int status, std::string_view body = {}, const FieldVector& fields = {});
+  void answer(int32_t id, int status, std::string_view text = {}, const FieldVector& fields = {});
   void interim(int32_t id, int status, const FieldVector& fields = {});
   // An answer in parts.
   void head(int32_t id, int status, const FieldVector& fields = {});

@@ -73,7 +73,7 @@ struct Fixture : Profile::Listener {
   // To where we wait for SETTINGS.
   void begin() {
     stream =
-        make_connect_stream(loop, make_scripted_stream(wire), spec, credentials, options, *this);
+        make_connect_stream(loop, make_scripted_stream(wire), {spec, credentials, options}, *this);
     loop.turn();
     REQUIRE(wire.written.starts_with(kMagic));
     wire.written.erase(0, kMagic.size());
