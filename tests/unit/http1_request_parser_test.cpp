@@ -45,14 +45,14 @@ Http1Fault fault_of(std::string_view text, const Http1Limits& limits = {}) {
   return whole.fault;
 }
 
-const std::string host_line = "Host: a.example\r\n";
+const std::string kHostLine = "Host: a.example\r\n";
 
 std::string with_line(std::string_view line) {
-  return "GET / HTTP/1.1\r\n" + host_line + std::string(line) + "\r\n\r\n";
+  return "GET / HTTP/1.1\r\n" + kHostLine + std::string(line) + "\r\n\r\n";
 }
 
 std::string with_target(std::string_view target, std::string_view method = "GET") {
-  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\n" + host_line + "\r\n";
+  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\n" + kHostLine + "\r\n";
 }
 
 std::string with_host(std::string_view host) {
@@ -97,29 +97,29 @@ TEST_CASE("the request targets that RFC 9112 section 3.2 gives as examples") {
 }
 
 TEST_CASE("a request body has a length or chunks, else there is none") {
-  const auto length = parse("PUT / HTTP/1.1\r\n" + host_line + "Content-Length: 5\r\n\r\nhello");
+  const auto length = parse("PUT / HTTP/1.1\r\n" + kHostLine + "Content-Length: 5\r\n\r\nhello");
   REQUIRE(length.ended);
   CHECK(length.heads.at(0).body == BodyKind::kLength);
   CHECK(length.heads.at(0).content_length == 5);
   CHECK(length.body == "hello");
-  const auto empty = parse("POST / HTTP/1.1\r\n" + host_line + "Content-Length: 0\r\n\r\n");
+  const auto empty = parse("POST / HTTP/1.1\r\n" + kHostLine + "Content-Length: 0\r\n\r\n");
   CHECK(empty.heads.at(0).body == BodyKind::kLength);
   CHECK(empty.ended);
-  const auto chunked = parse("POST / HTTP/1.1\r\n" + host_line +
+  const auto chunked = parse("POST / HTTP/1.1\r\n" + kHostLine +
                              "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n"
                              "X-Sum: 1\r\nAuthorization: x\r\n\r\n");
   REQUIRE(chunked.ended);
   CHECK(chunked.heads.at(0).body == BodyKind::kUnknown);
   CHECK(chunked.body == "abcd");
   CHECK(chunked.trailers == FieldPairs{{"x-sum", "1"}});
-  const std::string none = "POST / HTTP/1.1\r\n" + host_line + "\r\n";
+  const std::string none = "POST / HTTP/1.1\r\n" + kHostLine + "\r\n";
   const auto parsed = parse(none + "GET");
   CHECK(parsed.heads.at(0).body == BodyKind::kNone);
   CHECK(parsed.bytes_taken == none.size());
 }
 
 TEST_CASE("pipelined requests are read one after the other") {
-  const std::string text = with_target("/1") + "POST /2 HTTP/1.1\r\n" + host_line +
+  const std::string text = with_target("/1") + "POST /2 HTTP/1.1\r\n" + kHostLine +
                            "Content-Length: 1\r\n\r\nx\r\n" + with_target("/3");
   Http1RequestParser parser(Scheme::kHttp);
   Bytes input = bytes_of(text);
@@ -171,17 +171,17 @@ TEST_CASE("a malformed request line is refused") {
                                       "GET / FOO/1.1",
                                       "HTTP/1.1 200 OK"}) {
     CAPTURE(line);
-    CHECK(fault_of(std::string(line) + "\r\n" + host_line + "\r\n") == Http1Fault::kStartLine);
+    CHECK(fault_of(std::string(line) + "\r\n" + kHostLine + "\r\n") == Http1Fault::kStartLine);
   }
   for (const std::string_view version : {"HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "HTTP/3.1"}) {
     CAPTURE(version);
-    const auto parsed = parse("GET / " + std::string(version) + "\r\n" + host_line + "\r\n");
+    const auto parsed = parse("GET / " + std::string(version) + "\r\n" + kHostLine + "\r\n");
     CHECK(parsed.fault == Http1Fault::kVersion);
     CHECK(parsed.status == 505);
   }
   CHECK(fault_of("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") == Http1Fault::kVersion);
   CHECK(parse("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").status == 501);
-  CHECK(fault_of("M-SEARCH!#$%&'*+.^_`|~ / HTTP/1.1\r\n" + host_line + "\r\n") ==
+  CHECK(fault_of("M-SEARCH!#$%&'*+.^_`|~ / HTTP/1.1\r\n" + kHostLine + "\r\n") ==
         Http1Fault::kNone);
 }
 
@@ -285,8 +285,8 @@ TEST_CASE("a request whose length could be read in two ways is refused") {
   CHECK(fault_of(with_line("Transfer-Encoding\t: chunked") + "0\r\n\r\n") ==
         Http1Fault::kFieldName);
   CHECK(fault_of(with_line("X: y\r\n Transfer-Encoding: chunked")) == Http1Fault::kFolding);
-  CHECK(fault_of("GET / HTTP/1.1\r\n " + host_line + "\r\n") == Http1Fault::kFolding);
-  CHECK(fault_of("GET / HTTP/1.1\n" + host_line + "\r\n") == Http1Fault::kBareLf);
+  CHECK(fault_of("GET / HTTP/1.1\r\n " + kHostLine + "\r\n") == Http1Fault::kFolding);
+  CHECK(fault_of("GET / HTTP/1.1\n" + kHostLine + "\r\n") == Http1Fault::kBareLf);
   CHECK(fault_of(with_line("X: a\rb")) == Http1Fault::kFieldValue);
   CHECK(fault_of(with_line("X: a\nY: b")) == Http1Fault::kBareLf);
   const auto lookalikes =
@@ -324,7 +324,7 @@ TEST_CASE("limits of requests are kept") {
 }
 
 TEST_CASE("a request cut short is never a whole one") {
-  const std::string whole = "POST / HTTP/1.1\r\n" + host_line +
+  const std::string whole = "POST / HTTP/1.1\r\n" + kHostLine +
                             "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nt: 1\r\n\r\n";
   CHECK(fault_of(whole) == Http1Fault::kNone);
   for (size_t size = 1; size < whole.size(); ++size) {
