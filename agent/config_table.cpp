@@ -46,7 +46,7 @@ constexpr ConfigOption kOptions[] = {
     {"http1-alpn", "http1_alpn", kGateway, kEachGateway, kAlpn,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.http1_alpn; },
      "More ALPN ids to offer; with these the gateway speaks HTTP/1.1 (direct, potato).", kAny,
-     "none"},
+     "the profile's"},
     {"connections", "connections", kGateway, kEachGateway, kCount,
      [](Config&, GatewayOptions& gateway) -> Slot { return &gateway.connections; },
      "Connections to each gateway, spread over its addresses.", between(1, 256)},

@@ -140,7 +140,7 @@ void Connection::secure(std::unique_ptr<ByteStream> stream) {
   TlsStream::Parameters tls;
   tls.server_name = tls_name();
   tls.alpn = gateway.alpn.empty() ? profile().default_alpn() : gateway.alpn;
-  for (const std::string& id : gateway.http1_alpn) {
+  for (const std::string& id : http1_alpn()) {
     if (!contains(tls.alpn, id)) tls.alpn.push_back(id);
   }
   tls.require_alpn = profile().requires_alpn();
@@ -158,7 +158,7 @@ void Connection::on_secured() {
   if (silent_) return;
   tls_version_ = securing_->tls_version();
   deadline_.start(parameters_.gateway.hello_timeout);
-  if (contains(parameters_.gateway.http1_alpn, securing_->alpn())) {
+  if (contains(http1_alpn(), securing_->alpn())) {
     stream_ = make_http1_stream(loop_, std::move(securing_), *this);
   } else {
     stream_ = profile().reverse_secured(loop_, std::move(securing_), gate_, *this);
@@ -223,6 +223,12 @@ void Connection::on_redirected(const Redirect* redirect) {
       is_moved_ ? make_detour(*redirect) : std::move(parameters_.detour);
   silence();
   listener_.on_connection_redirected(*this, std::move(detour));
+}
+
+std::vector<std::string> Connection::http1_alpn() const {
+  const GatewayOptions& gateway = parameters_.gateway;
+  const bool is_configured = !gateway.alpn.empty() || !gateway.http1_alpn.empty();
+  return is_configured ? gateway.http1_alpn : profile().http1_alpn();
 }
 
 std::string Connection::tls_name() const {

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace ptth {
 
@@ -119,6 +120,8 @@ class Connection final : private Dialer::Listener,
   void secure(std::unique_ptr<ByteStream> stream);
   void reverse(std::unique_ptr<ByteStream> stream);
   [[nodiscard]] const Profile& profile() const;
+  // The ids that mean HTTP/1.1.
+  [[nodiscard]] std::vector<std::string> http1_alpn() const;
   [[nodiscard]] std::string tls_name() const;
   [[nodiscard]] std::unique_ptr<Detour> make_detour(const Redirect& redirect) const;
   void on_deadline();

@@ -73,6 +73,9 @@ class Profile {
   // The ALPN ids to offer, as bytes, unless the configuration names others.
   [[nodiscard]] virtual std::vector<std::string> default_alpn() const = 0;
 
+  // Offered behind those, unless the configuration names either: they mean HTTP/1.1.
+  [[nodiscard]] virtual std::vector<std::string> http1_alpn() const { return {}; }
+
   // Whether the gateway must confirm one of them.
   [[nodiscard]] virtual bool requires_alpn() const { return true; }
 

@@ -139,6 +139,8 @@ TEST_CASE(
   const auto profile = make_potato_profile({"00", "02"}).value();
   CHECK(profile->name() == "potato");
   CHECK(profile->default_alpn() == Ids{"rh2", "\xd5\x87\xc9\xa5"});
+  CHECK(profile->http1_alpn() == Ids{"rh1", "\xc6\x96\xc9\xa5"});
+  CHECK(make_direct_profile()->http1_alpn().empty());
   CHECK(profile->requires_alpn());
   const auto unknown = make_potato_profile({"03"});
   REQUIRE_FALSE(unknown.ok());
