@@ -12,7 +12,7 @@ namespace ptth::test {
 // Waits for sockets and real timers. True if the condition holds.
 template <class Predicate>
 [[nodiscard]] bool run_until(Loop& loop, Predicate&& predicate,
-                             Milliseconds deadline = Milliseconds(10'000)) {
+                             Milliseconds deadline = Milliseconds(60'000)) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point end = Clock::now() + deadline;
   while (!predicate()) {
