@@ -15,8 +15,14 @@ constexpr int64_t kSecondsPerDay = 86'400;
 constexpr int64_t kSecondsPerHour = 3'600;
 
 std::vector<std::string> files_of(const GatewayOptions& gateway) {
-  std::vector<std::string> files = {gateway.auth.token_file, gateway.auth.basic_file,
-                                    gateway.proxy.ca_file, gateway.proxy.credentials_file};
+  const EnvoyOptions& envoy = gateway.envoy;
+  std::vector<std::string> files = {gateway.auth.token_file,
+                                    gateway.auth.basic_file,
+                                    gateway.proxy.ca_file,
+                                    envoy.cert_file,
+                                    gateway.proxy.credentials_file,
+                                    envoy.key_file,
+                                    envoy.ca_file};
   for (const std::string& text : gateway.auth.header_files) {
     if (const auto header = parse_header_file(text)) files.push_back(header.value().file);
   }

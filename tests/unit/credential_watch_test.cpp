@@ -9,6 +9,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -105,6 +106,26 @@ TEST_CASE_FIXTURE(CredentialStage, "a token that was renewed is told once, when 
   CHECK(watch.look(kNow));
   CHECK_FALSE(watch.look(kNow));
   CHECK(reloads("ok") == 1);
+}
+
+TEST_CASE_FIXTURE(CredentialStage, "every file with credentials is looked at") {
+  GatewayOptions gateway;
+  gateway.name = "gw";
+  gateway.tls = false;
+  const std::vector<std::string*> settings = {&gateway.proxy.ca_file, &gateway.envoy.cert_file,
+                                              &gateway.envoy.key_file, &gateway.envoy.ca_file};
+  int number = 0;
+  for (std::string* setting : settings) {
+    *setting = dir.file("file-" + std::to_string(number++));
+    write_file(*setting, "first");
+  }
+  CredentialWatch watch = watch_of(gateway);
+  for (const std::string* setting : settings) {
+    CAPTURE(*setting);
+    write_file(*setting, "renewed");
+    CHECK_FALSE(watch.look(kNow));
+    CHECK(watch.look(kNow));
+  }
 }
 
 TEST_CASE_FIXTURE(CredentialStage, "files that still change are left alone") {
