@@ -92,7 +92,8 @@ class Agent final : private Link::Listener {
 
   ~Agent() {
     // Links go before what they borrow, and what they have retired goes while that still stands.
-    gateways_.clear();
+    for (const auto& gateway : gateways_)
+      gateway->pool.reset();
     loop_.turn();
   }
 
