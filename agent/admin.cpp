@@ -13,18 +13,21 @@ namespace {
 
 class AdminListener final : public Admin, public AdminConnection::Owner {
  public:
-  AdminListener(Loop& loop, AdminSource& source, Metrics& metrics, const AdminOptions& options)
+  AdminListener(Loop& loop, AdminSource& source, Metrics& metrics, const AdminOptions& options,
+                AdminCapacity* capacity)
       : loop_(loop),
         options_(options),
-        pages_(source, metrics, host_check_for(options.listen)),
+        pages_(source, metrics, host_check_for(options.listen), capacity),
         open_connections_(
             metrics.gauge("ptth_admin_connections", "Open connections to the admin listener.")),
         displaced_(metrics.counter("ptth_admin_connections_displaced",
                                    "Connections that were closed to let another one in.")) {}
 
   [[nodiscard]] Result<void> listen() {
-    auto listener = Listener::listen(loop_, options_.listen,
-                                     [this](auto stream) { accept(std::move(stream)); });
+    auto listener = Listener::listen_with_place(
+        loop_, options_.listen, [this](std::unique_ptr<ByteStream> stream, Listener::Place place) {
+          accept(std::move(stream), place);
+        });
     if (!listener.ok()) return listener.error();
     listener_ = std::move(listener).value();
     return {};
@@ -33,10 +36,12 @@ class AdminListener final : public Admin, public AdminConnection::Owner {
   [[nodiscard]] int port() const override { return listener_->port(); }
 
  private:
-  void accept(std::unique_ptr<ByteStream> stream) {
+  void accept(std::unique_ptr<ByteStream> stream, Listener::Place place) {
     if (connections_.size() >= options_.connections_max) displace_one();
-    connections_.push_back(
-        std::make_unique<AdminConnection>(loop_, std::move(stream), pages_, options_, *this));
+    const AdminClient from = place == Listener::Place::kThisMachine ? AdminClient::kThisMachine
+                                                                    : AdminClient::kElsewhere;
+    connections_.push_back(std::make_unique<AdminConnection>(
+        AdminConnection::Surroundings{loop_, pages_, options_, *this}, std::move(stream), from));
     open_connections_.set(static_cast<double>(connections_.size()));
   }
 
@@ -73,8 +78,8 @@ class AdminListener final : public Admin, public AdminConnection::Owner {
 }  // namespace
 
 Result<std::unique_ptr<Admin>> Admin::start(Loop& loop, AdminSource& source, Metrics& metrics,
-                                            const AdminOptions& options) {
-  auto listener = std::make_unique<AdminListener>(loop, source, metrics, options);
+                                            const AdminOptions& options, AdminCapacity* capacity) {
+  auto listener = std::make_unique<AdminListener>(loop, source, metrics, options, capacity);
   const Result<void> listening = listener->listen();
   if (!listening.ok()) return listening.error();
   return std::unique_ptr<Admin>(std::move(listener));

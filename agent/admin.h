@@ -1,7 +1,7 @@
 #pragma once
 
 // The admin listener: probes for whoever supervises the process, and metrics for Prometheus. A
-// small HTTP/1.1 server beside the data path; it changes nothing and takes no bodies.
+// small HTTP/1.1 server beside the data path. On loopback the capacity can be changed, too.
 
 #include "agent/admin_pages.h"
 #include "common/error.h"
@@ -26,10 +26,11 @@ struct AdminOptions {
 
 class Admin {
  public:
-  // source and metrics are borrowed and outlive it. Errors say why it cannot listen.
+  // source, metrics and capacity are borrowed and outlive it. Errors say why it cannot listen.
   [[nodiscard]] static Result<std::unique_ptr<Admin>> start(Loop& loop, AdminSource& source,
                                                             Metrics& metrics,
-                                                            const AdminOptions& options);
+                                                            const AdminOptions& options,
+                                                            AdminCapacity* capacity = nullptr);
 
   Admin() = default;
   Admin(const Admin&) = delete;

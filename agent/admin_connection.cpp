@@ -11,6 +11,13 @@ namespace {
 
 // How long the other side may take to read the last answer and to close.
 constexpr Milliseconds kLinger{1'000};
+constexpr size_t kBodyBytesMax = 1024;
+
+// The page brings its own script and style and asks nobody but us; nobody may frame it.
+constexpr std::string_view kContentSecurityPolicy =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors "
+    "'none'";
 
 Http1Limits limits_of(const AdminOptions& options) {
   Http1Limits limits;
@@ -21,15 +28,16 @@ Http1Limits limits_of(const AdminOptions& options) {
 
 }  // namespace
 
-AdminConnection::AdminConnection(Loop& loop, std::unique_ptr<ByteStream> stream, AdminPages& pages,
-                                 const AdminOptions& options, Owner& owner)
-    : loop_(loop),
+AdminConnection::AdminConnection(const Surroundings& around, std::unique_ptr<ByteStream> stream,
+                                 AdminClient from)
+    : loop_(around.loop),
       stream_(std::move(stream)),
-      pages_(pages),
-      options_(options),
-      owner_(owner),
-      parser_(Scheme::kHttp, limits_of(options), Side::kLocal),
-      timer_(loop, [this] { on_timeout(); }) {
+      from_(from),
+      pages_(around.pages),
+      options_(around.options),
+      owner_(around.owner),
+      parser_(Scheme::kHttp, limits_of(around.options), Side::kLocal),
+      timer_(around.loop, [this] { on_timeout(); }) {
   parser_.start();
   transition(State::kIdle);
   stream_->set_listener(this);
@@ -106,14 +114,22 @@ void AdminConnection::read_requests(Bytes& input) {
         if (parser_.started() && state_ == State::kIdle) transition(State::kRequest);
         return;
       case Http1Event::kHead:
+        body_.clear();
         if (parser_.head().body == BodyKind::kNone) break;
+        if (parser_.head().body == BodyKind::kLength && parser_.head().content_length == 0) break;
+        if (pages_.takes_body(parser_.head())) break;
         return refuse(413, "a body is not taken here");
+      case Http1Event::kBody: {
+        const Bytes bytes = parser_.body();
+        if (body_.size() + bytes.size() > kBodyBytesMax) return refuse(413, "the body is too long");
+        body_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        break;
+      }
       case Http1Event::kEnd:
         return answer_request();
       case Http1Event::kFailed:
         return refuse(parser_.status(), to_string(parser_.fault()));
-      case Http1Event::kInterimHead:  // Answers have those,
-      case Http1Event::kBody:         // and this would have been refused at the head.
+      case Http1Event::kInterimHead:  // Answers have those.
         CHECK_INVARIANT(false);
         return;
     }
@@ -122,7 +138,7 @@ void AdminConnection::read_requests(Bytes& input) {
 
 void AdminConnection::answer_request() {
   const After after = parser_.keep_alive_possible() ? After::kNextRequest : After::kClose;
-  write_page(pages_.page_for(parser_.head()), after);
+  write_page(pages_.page_for(parser_.head(), from_, body_), after);
   parser_.start();
 }
 
@@ -136,7 +152,8 @@ void AdminConnection::write_page(const AdminPage& page, After after) {
   head.fields.add("content-type", page.content_type);
   head.fields.add("cache-control", "no-store");
   head.fields.add("x-content-type-options", "nosniff");
-  if (page.status == 405) head.fields.add("allow", "GET, HEAD");
+  head.fields.add("content-security-policy", kContentSecurityPolicy);
+  if (page.status == 405) head.fields.add("allow", page.allow);
   head.body = BodyKind::kLength;
   head.content_length = page.body.size();
   Http1ResponseOptions options;

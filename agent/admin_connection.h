@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 namespace ptth {
 
@@ -34,9 +35,15 @@ class AdminConnection final : private ByteStream::Listener {
     ~Owner() = default;
   };
 
-  // All but the stream is borrowed and outlives the connection.
-  AdminConnection(Loop& loop, std::unique_ptr<ByteStream> stream, AdminPages& pages,
-                  const AdminOptions& options, Owner& owner);
+  // Outlives the connection.
+  struct Surroundings {
+    Loop& loop;
+    AdminPages& pages;
+    const AdminOptions& options;
+    Owner& owner;
+  };
+
+  AdminConnection(const Surroundings& around, std::unique_ptr<ByteStream> stream, AdminClient from);
   ~AdminConnection();
   AdminConnection(const AdminConnection&) = delete;
   AdminConnection& operator=(const AdminConnection&) = delete;
@@ -66,6 +73,7 @@ class AdminConnection final : private ByteStream::Listener {
 
   Loop& loop_;
   std::unique_ptr<ByteStream> stream_;
+  const AdminClient from_;
   AdminPages& pages_;
   const AdminOptions& options_;
   Owner& owner_;
@@ -75,6 +83,7 @@ class AdminConnection final : private ByteStream::Listener {
   After after_answer_ = After::kNextRequest;
   uint64_t waiting_since_ms_ = 0;
   bool other_side_ended_ = false;
+  std::string body_;
   ByteQueue input_;  // Read already, behind the request that is being answered.
 };
 

@@ -1,5 +1,7 @@
 #include "agent/admin_pages.h"
 
+#include "agent/admin_capacity.h"
+#include "agent/status_page.h"
 #include "common/authority.h"
 #include "common/http_rules.h"
 
@@ -133,19 +135,29 @@ Exposition choose_exposition(const FieldList& fields) {
                                                      : Exposition::kOpenMetrics;
 }
 
-AdminPages::AdminPages(AdminSource& source, Metrics& metrics, HostCheck host_check)
-    : source_(source), metrics_(metrics), host_check_(host_check) {}
+AdminPages::AdminPages(AdminSource& source, Metrics& metrics, HostCheck host_check,
+                       AdminCapacity* capacity)
+    : source_(source), metrics_(metrics), host_check_(host_check), capacity_(capacity) {}
 
-AdminPage AdminPages::page_for(const RequestHead& request) {
+bool AdminPages::takes_body(const RequestHead& request) {
+  return request.method == "PUT" && path_of(request.path) == Path::kCapacity;
+}
+
+AdminPage AdminPages::page_for(const RequestHead& request, AdminClient from,
+                               std::string_view body) {
   const Path path = path_of(request.path);
-  // An HTTP/1.0 client need not send Host; a browser always does.
-  const bool host_is_fine = host_check_ == HostCheck::kNone || request.authority.empty() ||
-                            is_loopback_name(request.authority);
   AdminPage page;
-  if (!host_is_fine) {
+  if (!may_be_named(path, request.authority)) {
     page = {.status = 421, .body = "this name is not served here; use localhost\n"};
   } else if (path == Path::kUnknown) {
     page = {.status = 404, .body = "not found\n"};
+  } else if (from == AdminClient::kElsewhere &&
+             (is_for_this_machine(path) || request.method == "PUT")) {
+    page = {.status = 403, .body = "only from this machine\n"};
+  } else if (path == Path::kCapacity && capacity_ != nullptr) {
+    page = capacity_page(request, body, *capacity_);
+  } else if (path == Path::kDrain) {
+    page = drain_page(request);
   } else if (request.method != "GET" && request.method != "HEAD") {
     page = {.status = 405, .body = "only GET and HEAD\n"};
   } else {
@@ -155,15 +167,27 @@ AdminPage AdminPages::page_for(const RequestHead& request) {
   return page;
 }
 
+// An HTTP/1.0 client need not send Host; a browser always does.
+bool AdminPages::may_be_named(Path path, const std::string& host) const {
+  const bool anybody = host_check_ == HostCheck::kNone && !is_for_this_machine(path);
+  return anybody || host.empty() || is_loopback_name(host);
+}
+
+bool AdminPages::is_for_this_machine(Path path) {
+  return path == Path::kStatus || path == Path::kPage || path == Path::kDrain;
+}
+
 AdminPage AdminPages::error_page(int status, std::string_view text) {
   count(Path::kUnknown, status);
   return {.status = status, .body = std::string(text) + '\n'};
 }
 
 AdminPages::Path AdminPages::path_of(std::string_view path) {
-  const std::string_view without_query = path.substr(0, path.find('?'));
-  for (const Path known : {Path::kLive, Path::kReady, Path::kStartup, Path::kMetrics}) {
-    if (without_query.starts_with('/') && without_query.substr(1) == name_of(known)) return known;
+  const std::string_view page = without_query(path);
+  if (page == "/") return Path::kPage;
+  for (const Path known : {Path::kLive, Path::kReady, Path::kStartup, Path::kMetrics,
+                           Path::kCapacity, Path::kStatus, Path::kDrain}) {
+    if (page.starts_with('/') && page.substr(1) == name_of(known)) return known;
   }
   return Path::kUnknown;
 }
@@ -178,6 +202,14 @@ std::string_view AdminPages::name_of(Path path) {
       return "startupz";
     case Path::kMetrics:
       return "metrics";
+    case Path::kCapacity:
+      return "capacity";
+    case Path::kStatus:
+      return "status";
+    case Path::kPage:
+      return "page";
+    case Path::kDrain:
+      return "drain";
     case Path::kUnknown:
       break;
   }
@@ -198,10 +230,25 @@ AdminPage AdminPages::make_page(Path path, const RequestHead& request) {
       return checks_page(source_.startup(), query);
     case Path::kMetrics:
       return metrics_page(request);
+    case Path::kCapacity:
+    case Path::kStatus:
+      return {.content_type = "application/json", .body = source_.status()};
+    case Path::kPage:
+      return {.content_type = "text/html; charset=utf-8", .body = std::string(kStatusPage)};
+    case Path::kDrain:  // Has a method of its own.
     case Path::kUnknown:
       break;
   }
   return {.status = 404, .body = "not found\n"};
+}
+
+AdminPage AdminPages::drain_page(const RequestHead& request) {
+  if (request.method != "POST") {
+    return {.status = 405, .body = "only POST\n", .allow = "POST"};
+  }
+  if (const auto refused = refuse_change(request)) return *refused;
+  source_.begin_drain();
+  return {.status = 202, .body = "draining; /status tells when it is over\n"};
 }
 
 AdminPage AdminPages::metrics_page(const RequestHead& request) {

@@ -1,5 +1,6 @@
 #include "agent/command_line.h"
 
+#include "agent/admin_client.h"
 #include "agent/agent.h"
 #include "agent/config.h"
 #include "agent/config_help.h"
@@ -9,6 +10,8 @@
 #include "agent/exit_code.h"
 #include "agent/healthcheck.h"
 #include "agent/nearest_match.h"
+#include "agent/reload.h"
+#include "agent/status_text.h"
 #include "agent/version.h"
 
 #include <algorithm>
@@ -19,7 +22,9 @@
 #include <optional>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -33,7 +38,9 @@ using Arguments = std::vector<std::string>;
 using Environment = std::map<std::string, std::string>;
 
 constexpr size_t kConfigBytesMax = size_t{1024} * 1024;
-constexpr Milliseconds kHealthcheckTimeout{3'000};
+constexpr Milliseconds kAnswerTimeout{3'000};
+constexpr Milliseconds kWatchInterval{1'000};
+constexpr Milliseconds kReceiptInterval{100};
 
 constexpr std::string_view kUsage =
     R"(ptth-agent serves an application through gateways that it dials itself: no inbound port.
@@ -43,6 +50,8 @@ constexpr std::string_view kUsage =
 Verbs:
   run           dial and serve; also when only flags are given
   check         say whether the configuration is valid; --print shows every value and its source
+  status        what a running agent is doing; --json, --watch
+  drain         have a running agent leave, and wait for its receipt
   healthcheck   exit 0 when the agent at the admin address is ready
   version       --json adds the commit, the libraries and the TLS groups
   help          this text
@@ -81,16 +90,19 @@ int usage_error(std::string_view text) {
 struct ParsedFlags {
   std::vector<ConfigSources::Flag> settings;
   bool print = false;     // check
-  bool json = false;      // version
+  bool json = false;      // version, status
+  bool watch = false;     // status
   bool markdown = false;  // help
   std::string error;
 };
 
-enum class Verb { kRun, kCheck, kHealthcheck, kVersion, kHelp };
+enum class Verb { kRun, kCheck, kStatus, kDrain, kHealthcheck, kVersion, kHelp };
 
-constexpr std::array<std::pair<std::string_view, Verb>, 5> kVerbs{
+constexpr std::array<std::pair<std::string_view, Verb>, 7> kVerbs{
     {{"run", Verb::kRun},
      {"check", Verb::kCheck},
+     {"status", Verb::kStatus},
+     {"drain", Verb::kDrain},
      {"healthcheck", Verb::kHealthcheck},
      {"version", Verb::kVersion},
      {"help", Verb::kHelp}}};
@@ -141,7 +153,8 @@ ParsedFlags parse_flags(Verb verb, const Arguments& arguments) {
     settings.emplace_back(&option, add_setting(app, option));
   }
   if (verb == Verb::kCheck) app.add_flag("--print", parsed.print);
-  if (verb == Verb::kVersion) app.add_flag("--json", parsed.json);
+  if (verb == Verb::kVersion || verb == Verb::kStatus) app.add_flag("--json", parsed.json);
+  if (verb == Verb::kStatus) app.add_flag("--watch", parsed.watch);
   if (verb == Verb::kHelp) app.add_flag("--markdown", parsed.markdown);
   try {
     app.parse(Arguments(arguments.rbegin(), arguments.rend()));
@@ -223,9 +236,12 @@ int report_problems(const LoadedConfig& loaded) {
 }
 
 int run(const ParsedFlags& flags, const Environment& environment) {
-  const LoadedConfig loaded = load(flags, environment);
+  const ConfigOrigin origin{config_file_name(flags, environment),
+                            [&flags, &environment] { return load(flags, environment); }};
+  const FileStamp stamp = FileStamp::of(origin.file);
+  const LoadedConfig loaded = origin.load();
   if (!loaded.problems.empty()) return report_problems(loaded);
-  return run_agent(loaded.config);
+  return run_agent(loaded, stamp, origin);
 }
 
 void print_effective(const LoadedConfig& loaded) {
@@ -253,22 +269,96 @@ int check(const ParsedFlags& flags, const Environment& environment) {
   return kExitClean;
 }
 
-// Only its own flags must be right: a file that was broken after the agent had read it does not
-// make the agent unhealthy.
-int healthcheck(const ParsedFlags& flags, const Environment& environment) {
+// Where a running agent answers, for the verbs that ask it. Only their own flags must be right: a
+// file that was broken after the agent had read it does not make the agent unhealthy.
+std::optional<std::string> admin_address(const ParsedFlags& flags, const Environment& environment,
+                                         int& exit_code) {
   LoadedConfig loaded = load(flags, environment);
   std::erase_if(loaded.problems,
                 [](const ConfigProblem& problem) { return problem.source != ConfigSource::kFlag; });
-  if (!loaded.problems.empty()) return report_problems(loaded);
-  const std::string& address = loaded.config.admin.listen;
-  if (address.empty()) {
+  if (!loaded.problems.empty()) {
+    exit_code = report_problems(loaded);
+    return std::nullopt;
+  }
+  if (loaded.config.admin.listen.empty()) {
     complain("the admin interface is off: nothing to ask");
+    exit_code = kExitInternal;
+    return std::nullopt;
+  }
+  return loaded.config.admin.listen;
+}
+
+int healthcheck(const ParsedFlags& flags, const Environment& environment) {
+  int exit_code = kExitInternal;
+  const std::optional<std::string> address = admin_address(flags, environment, exit_code);
+  if (!address) return exit_code;
+  const Result<void> healthy = check_health(*address, kAnswerTimeout);
+  if (healthy) return kExitClean;
+  complain(printable(*address + ": " + healthy.error().detail));
+  return kExitInternal;
+}
+
+Result<std::string> read_status(const std::string& address) {
+  constexpr int kOk = 200;
+  Result<AdminAnswer> answer = ask_admin(address, "GET", "/status", kAnswerTimeout);
+  if (!answer) return answer.error();
+  if (answer.value().status == kOk) return std::move(answer.value().body);
+  return Error{ErrorKind::kProtocol, Side::kLocal,
+               "answered " + std::to_string(answer.value().status) +
+                   " (is this an agent's admin address, and of this version?)"};
+}
+
+int status(const ParsedFlags& flags, const Environment& environment) {
+  constexpr std::string_view kClearScreen = "\x1b[H\x1b[2J";
+  int exit_code = kExitInternal;
+  const std::optional<std::string> address = admin_address(flags, environment, exit_code);
+  if (!address) return exit_code;
+  for (;;) {
+    Result<std::string> document = read_status(*address);
+    Result<std::string> text =
+        document && !flags.json ? status_text(document.value()) : std::move(document);
+    if (!text) {
+      complain(printable(*address + ": " + text.error().detail));
+      return kExitInternal;
+    }
+    if (flags.watch && isatty(STDOUT_FILENO) == 1) say(kClearScreen);
+    say(text.value());
+    if (flags.json) say("\n");
+    if (!flags.watch || std::fflush(stdout) != 0) return kExitClean;
+    std::this_thread::sleep_for(kWatchInterval);
+  }
+}
+
+Result<void> ask_for_drain(const std::string& address) {
+  constexpr int kAccepted = 202;
+  const Result<AdminAnswer> answer = ask_admin(address, "POST", "/drain", kAnswerTimeout);
+  if (!answer) return answer.error();
+  if (answer.value().status == kAccepted) return {};
+  return Error{ErrorKind::kProtocol, Side::kLocal,
+               "answered " + std::to_string(answer.value().status) + " " + answer.value().body};
+}
+
+// How long it may take is the agent's to say (--drain-timeout).
+int drain(const ParsedFlags& flags, const Environment& environment) {
+  int exit_code = kExitInternal;
+  const std::optional<std::string> address = admin_address(flags, environment, exit_code);
+  if (!address) return exit_code;
+  if (const Result<void> asked = ask_for_drain(*address); !asked) {
+    complain(printable(*address + ": " + asked.error().detail));
     return kExitInternal;
   }
-  const Result<void> healthy = check_health(address, kHealthcheckTimeout);
-  if (healthy) return kExitClean;
-  complain(printable(address + ": " + healthy.error().detail));
-  return kExitInternal;
+  for (;;) {
+    const Result<std::string> document = read_status(*address);
+    if (!document) {
+      complain(printable(*address + ": left without a receipt: " + document.error().detail));
+      return kExitInternal;
+    }
+    if (const std::optional<DrainReceipt> receipt = find_receipt(document.value())) {
+      say(receipt->text + "\n");
+      return receipt->cut > 0 ? kExitCut : kExitClean;
+    }
+    std::this_thread::sleep_for(kReceiptInterval);
+  }
 }
 
 int help(const ParsedFlags& flags) {
@@ -324,6 +414,10 @@ int run_command_line(const Arguments& arguments, const Environment& environment)
       return run(flags, environment);
     case Verb::kCheck:
       return check(flags, environment);
+    case Verb::kStatus:
+      return status(flags, environment);
+    case Verb::kDrain:
+      return drain(flags, environment);
     case Verb::kHealthcheck:
       return healthcheck(flags, environment);
     case Verb::kVersion:

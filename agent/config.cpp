@@ -1,11 +1,14 @@
 #include "agent/config.h"
 
 #include "agent/config_address.h"
+#include "agent/config_discovery.h"
 #include "agent/config_setting.h"
 #include "agent/config_value.h"
+#include "agent/found_gateway.h"
 #include "agent/profiles.h"
 #include "agent/proxy_environment.h"
 #include "common/check.h"
+#include "common/http_uri.h"
 
 #include <algorithm>
 #include <set>
@@ -40,6 +43,7 @@ class ConfigMerger {
     read_environment(sources.environment, environment_, loaded_.problems);
     read_flags(sources.flags, flags_);
     loaded_.config.log.format = sources.default_log_format;
+    loaded_.config.environment = sources.environment;
   }
 
   LoadedConfig merge() {
@@ -48,8 +52,11 @@ class ConfigMerger {
     apply_process_settings();
     for (const GatewaySettings& gateway : gateways_)
       apply_gateway(gateway);
+    for (const ClassSettings& each : file_.classes)
+      apply_class(each);
     if (loaded_.problems.empty()) {
       check_completeness();
+      check_capacity();
       for (size_t i = 0; i < gateways_.size(); ++i) {
         check_gateway(i);
         check_profile(i);
@@ -90,6 +97,8 @@ class ConfigMerger {
       check_values_of(source->settings);
       for (const GatewaySettings& gateway : source->gateways)
         check_values_of(gateway.settings);
+      for (const ClassSettings& each : source->classes)
+        check_values_of(each.settings);
     }
   }
 
@@ -149,10 +158,9 @@ class ConfigMerger {
   }
 
   // What the file says of credentials and CA holds for the environment's proxy, too.
-  void choose_proxy(GatewayOptions& gateway) {
-    ProxyOptions& proxy = gateway.proxy;
+  void choose_proxy(const std::string& host, uint16_t port, bool tls, ProxyOptions& proxy) {
     if (proxy.mode != ProxyOptions::Mode::kFromEnvironment) return;
-    auto found = proxy_from_environment(variables_, gateway.host, gateway.port, gateway.tls);
+    auto found = proxy_from_environment(variables_, host, port, tls);
     if (!found) {
       problem(ConfigSource::kEnvironment, found.error().detail);
       return;
@@ -160,6 +168,23 @@ class ConfigMerger {
     found.value().ca_file = proxy.ca_file;
     found.value().credentials_file = proxy.credentials_file;
     proxy = std::move(found).value();
+  }
+
+  // A proxy that was named for the gateway is the way out for its token endpoint, too; that of the
+  // environment depends on the host.
+  static void share_proxy(const ProxyOptions& with, ProxyOptions& proxy) {
+    if (proxy.mode == ProxyOptions::Mode::kFromEnvironment) proxy = with;
+    proxy.ca_file = with.ca_file;
+    proxy.credentials_file = with.credentials_file;
+  }
+
+  void choose_oauth_proxy(GatewayOptions& gateway) {
+    OauthOptions& oauth = gateway.auth.oauth;
+    const auto uri = parse_http_uri(oauth.token_url);
+    if (!uri) return;
+    share_proxy(gateway.proxy, oauth.proxy);
+    choose_proxy(uri.value().authority.host, uri.value().port(),
+                 uri.value().scheme == Scheme::kHttps, oauth.proxy);
   }
 
   void apply_gateway(const GatewaySettings& own) {
@@ -175,10 +200,44 @@ class ConfigMerger {
       for (const Setting& setting : own.settings)
         apply(setting, gateway, winners);
     }
-    choose_proxy(gateway);
-    if (gateway.name.empty()) gateway.name = show_host_port(gateway.host, gateway.port);
+    choose_oauth_proxy(gateway);
+    if (gateway.discovery.kind == DiscoveryOptions::Kind::kNone) {
+      choose_proxy(gateway.host, gateway.port, gateway.tls, gateway.proxy);
+      if (gateway.name.empty()) gateway.name = show_host_port(gateway.host, gateway.port);
+    } else if (gateway.name.empty()) {
+      gateway.name = discovery_host(gateway.discovery);
+    }
     loaded_.config.gateways.push_back(std::move(gateway));
     gateway_winners_.push_back(std::move(winners));
+  }
+
+  void apply_class(const ClassSettings& own) {
+    GatewayOptions unused;
+    Winners& winners = class_winners_.emplace_back();
+    loaded_.config.admission.classes.emplace_back();
+    for (const Setting& setting : own.settings)
+      apply(setting, unused, winners);
+  }
+
+  void check_capacity() {
+    const GradientOptions& gradient = loaded_.config.admission.capacity.gradient;
+    if (gradient.floor > gradient.ceiling) {
+      contradiction(process_winners_, "capacity-floor", "capacity-ceiling",
+                    "the least capacity (" + std::to_string(gradient.floor) +
+                        ") is larger than the most (" + std::to_string(gradient.ceiling) + ")");
+    }
+    std::set<std::string> names{"none"};
+    for (size_t i = 0; i < file_.classes.size(); ++i) {
+      const std::string& name = loaded_.config.admission.classes[i].name;
+      const std::string& where = file_.classes[i].where;
+      if (name.empty()) {
+        problem(ConfigSource::kFile, where + ": \"name\" is missing");
+      } else if (!names.insert(name).second) {
+        problem(ConfigSource::kFile, where + ": " + in_quotes(name) +
+                                         (name == "none" ? " means requests in no class"
+                                                         : " is the name of another class"));
+      }
+    }
   }
 
   void check_completeness() {
@@ -194,7 +253,7 @@ class ConfigMerger {
     std::set<std::string> names;
     for (size_t i = 0; i < gateways_.size(); ++i) {
       const GatewayOptions& gateway = loaded_.config.gateways[i];
-      if (gateway.host.empty()) {
+      if (gateway.host.empty() && gateway.discovery.kind == DiscoveryOptions::Kind::kNone) {
         problem(ConfigSource::kFile, gateways_[i].where + ": \"url\" is missing");
       } else if (!names.insert(gateway.name).second) {
         problem(gateways_source_ == &flags_ ? ConfigSource::kFlag : ConfigSource::kFile,
@@ -226,6 +285,12 @@ class ConfigMerger {
                         ") is longer than the longest (" + show_duration(gateway.backoff.max) +
                         ")");
     }
+    if (gateway.discovery.refresh_min > gateway.discovery.refresh_max) {
+      contradiction(winners, "discovery-refresh-min", "discovery-refresh-max",
+                    "the shortest time (" + show_duration(gateway.discovery.refresh_min) +
+                        ") is longer than the longest (" +
+                        show_duration(gateway.discovery.refresh_max) + ")");
+    }
     const SessionLimits& limits = gateway.session;
     if (limits.stream_window_bytes > limits.stream_window_bytes_max) {
       contradiction(winners, "limit-stream-window-bytes", "limit-stream-window-bytes-max",
@@ -244,13 +309,17 @@ class ConfigMerger {
   // A hello that the gateway would have to refuse is not begun.
   void check_profile(size_t index) {
     const GatewayOptions& gateway = loaded_.config.gateways[index];
-    const auto profile = make_profile(gateway, loaded_.config.serve);
-    if (profile) return;
+    const auto profiles = make_profiles(example_gateway(gateway), loaded_.config.serve);
+    if (profiles) return;
     ConfigSource source = ConfigSource::kDefault;
     for (const Winners* winners : {&process_winners_, &gateway_winners_[index]}) {
       for (const char* flag : {"serve",
                                "gateway",
                                "profile",
+                               "auto-profile",
+                               "http1-alpn",
+                               "hello-token",
+                               "hello-channel",
                                "alpn",
                                "revision",
                                "cert-file",
@@ -263,6 +332,20 @@ class ConfigMerger {
                                "token-env",
                                "basic-file",
                                "header-file",
+                               "oauth-token-url",
+                               "oauth-client-id",
+                               "oauth-client-secret-file",
+                               "oauth-client-assertion-file",
+                               "oauth-client-auth",
+                               "oauth-subject-token-file",
+                               "oauth-cert-file",
+                               "oauth-key-file",
+                               "challenge-path",
+                               "challenge-token-file",
+                               "challenge-key-file",
+                               "challenge-key-id",
+                               "challenge-prefix",
+                               "worker-document-path",
                                "envoy-node-id",
                                "envoy-cluster-id",
                                "envoy-tenant-id",
@@ -272,15 +355,16 @@ class ConfigMerger {
         if (setting != nullptr) source = std::max(source, setting->source);
       }
     }
-    problem(source, gateways_[index].where + ": " + profile.error().detail);
+    problem(source, gateways_[index].where + ": " + profiles.error().detail);
   }
 
   void list_effective() {
     GatewayOptions unused;
     for (const ConfigOption& option : config_options()) {
-      if (option.scope == OptionScope::kEachGateway || option.key.empty()) continue;
+      if (option.scope != OptionScope::kProcess || option.key.empty()) continue;
       add_effective(option, "", process_winners_, unused);
     }
+    list_effective_classes();
     for (size_t i = 0; i < gateways_.size(); ++i) {
       const std::string prefix = "gateways[" + std::to_string(i) + "].";
       for (const ConfigOption& option : config_options()) {
@@ -288,6 +372,23 @@ class ConfigMerger {
         add_effective(option, prefix, gateway_winners_[i], loaded_.config.gateways[i]);
       }
     }
+  }
+
+  // The table shows the last class: each is that for once.
+  void list_effective_classes() {
+    constexpr std::string_view kPrefix = "classes.";
+    GatewayOptions unused;
+    std::vector<RequestClass> all = std::exchange(loaded_.config.admission.classes, {});
+    for (size_t i = 0; i < all.size(); ++i) {
+      loaded_.config.admission.classes = {all[i]};
+      for (const ConfigOption& option : config_options()) {
+        if (option.scope != OptionScope::kEachClass) continue;
+        add_effective(option, "", class_winners_[i], unused);
+        std::string& key = loaded_.effective.back().key;
+        key = "classes[" + std::to_string(i) + "]." + key.substr(kPrefix.size());
+      }
+    }
+    loaded_.config.admission.classes = std::move(all);
   }
 
   void add_effective(const ConfigOption& option, const std::string& prefix, const Winners& winners,
@@ -310,6 +411,7 @@ class ConfigMerger {
   // The settings that hold: they point into the members above.
   Winners process_winners_;
   std::vector<Winners> gateway_winners_;
+  std::vector<Winners> class_winners_;
 };
 
 }  // namespace

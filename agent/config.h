@@ -7,6 +7,8 @@
 #include "agent/admin.h"
 #include "agent/link/link.h"
 #include "agent/origin/http_origin.h"
+#include "agent/relay/admission.h"
+#include "agent/relay/capacity_share.h"
 #include "common/authority.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -24,8 +26,10 @@ namespace ptth {
 struct Config {
   std::vector<GatewayOptions> gateways;
   HttpOriginOptions origin;
-  ServedAuthorities serve;                          // What is relayed; empty: everything.
-  uint32_t capacity = 100;                          // Exchanges that the origin is given at once.
+  ServedAuthorities serve;  // What is relayed; empty: everything.
+  AdmissionOptions admission;
+  uint32_t capacity_reserve = 10;  // Of the capacity, for each gateway that is attached.
+  ShareOptions shares;
   size_t buffer_bytes = size_t{256} * 1024 * 1024;  // Bodies buffered on all links: Budget.
   AdminOptions admin;
   Log::Options log;
@@ -33,9 +37,13 @@ struct Config {
   Milliseconds startup_timeout{0};               // 0: waits for a gateway for ever.
   Milliseconds credentials_interval{5'000};      // Between two looks at their files; 0: never.
   Milliseconds expiry_warning{168 * 3'600'000};  // Before the end of a certificate.
+  Milliseconds reload_interval{5'000};           // Between two looks at the file; 0: never.
+  Milliseconds handover_timeout{300'000};        // GatewaySet::Desired has it.
   bool exit_on_auth_failure = false;
   bool insecure_cleartext_gateway = false;  // http:// gateways are allowed.
   std::vector<std::string> warnings;        // For the log at start-up.
+  // For the proxy of gateways that are found later.
+  std::map<std::string, std::string> environment;
 };
 
 enum class ConfigSource { kDefault, kFile, kEnvironment, kFlag };

@@ -2,12 +2,15 @@
 
 #include "agent/config_address.h"
 #include "agent/config_choices.h"
+#include "agent/config_discovery.h"
 #include "agent/config_table.h"
 #include "agent/config_value.h"
 #include "agent/link/hello_spec.h"
+#include "agent/link/path_scope.h"
 #include "agent/nearest_match.h"
 #include "agent/proxy_environment.h"
 #include "common/address.h"
+#include "common/http_rules.h"
 #include "common/http_uri.h"
 #include "common/spki_pin.h"
 
@@ -72,7 +75,46 @@ Outcome assign_amount(const ConfigOption& option, std::string_view text, const O
   return store(std::get<uint32_t*>(slot), amount);
 }
 
+Outcome assign_capacity(const ConfigOption& option, std::string_view text, const OptionSlot& slot) {
+  if (text != "auto") {
+    const Result<uint64_t> number = parse_count(text);
+    if (!number) {
+      return configuration_error(in_quotes(text) + " is not a whole number, and not auto");
+    }
+    return assign_amount(option, text, slot);
+  }
+  *std::get<uint32_t*>(slot) = 0;
+  return {};
+}
+
+// As fields are called in messages: in lower case.
+Result<std::string> parse_field_name(std::string_view text) {
+  if (text == "off") return std::string();
+  if (!is_token(text)) return configuration_error(in_quotes(text) + " is not the name of a field");
+  std::string name(text);
+  std::transform(name.begin(), name.end(), name.begin(), [](char byte) {
+    return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte;
+  });
+  return name;
+}
+
+Outcome assign_field_patterns(const std::vector<std::string>& values,
+                              std::vector<ClassMatch::FieldPattern>& patterns) {
+  patterns.clear();
+  for (const std::string& value : values) {
+    const size_t colon = value.find(':');
+    const Result<std::string> name = parse_field_name(value.substr(0, colon));
+    if (colon == std::string::npos || !name || name.value().empty()) {
+      return configuration_error(in_quotes(value) + " is not written like x-report:*");
+    }
+    patterns.push_back(
+        {name.value(), std::string(trim_whitespace(std::string_view(value).substr(colon + 1)))});
+  }
+  return {};
+}
+
 Outcome assign_gateway_url(std::string_view text, GatewayOptions& gateway) {
+  if (is_discovery(text)) return parse_discovery(text, gateway.discovery);
   const Result<GatewayUrl> url = parse_gateway_url(text);
   if (!url) return url.error();
   gateway.host = url.value().host;
@@ -169,6 +211,19 @@ Result<std::string> parse_identifier(std::string_view text) {
   return std::string(text);
 }
 
+// What a request asks for, without a query.
+Result<std::string> parse_path(std::string_view text) {
+  if (text == "*" || !is_request_path(text, "GET") || text.find('?') != std::string_view::npos) {
+    return configuration_error(in_quotes(text) +
+                               " is no path, like /.well-known/ptth-challenge, without a query");
+  }
+  return std::string(text);
+}
+
+Result<std::string> parse_path_or_off(std::string_view text) {
+  return text.empty() || text == "off" ? std::string() : parse_path(text);
+}
+
 Result<std::string> parse_protocol(std::string_view text) {
   if (!is_protocol(text)) {
     return configuration_error(in_quotes(text) + " is not written like ptth or PTTH/1.0");
@@ -204,8 +259,12 @@ Result<std::string> parse_item(ValueKind kind, const std::string& text) {
       if (!field) return configuration_error(field.error().detail);
       return text;
     }
+    case ValueKind::kIdentifiers:
+      return parse_identifier(text);
     case ValueKind::kHeaderFiles:
       return if_good(text, parse_header_file(text));
+    case ValueKind::kPathPrefixes:
+      return if_good(text, parse_path_prefix(text));
     default:
       return text;
   }
@@ -247,6 +306,12 @@ Outcome assign_text(ValueKind kind, std::string_view text, std::string* place) {
       return store(place, parse_token(text));
     case ValueKind::kIdentifier:
       return store(place, parse_identifier(text));
+    case ValueKind::kPath:
+      return store(place, parse_path(text));
+    case ValueKind::kPathOrOff:
+      return store(place, parse_path_or_off(text));
+    case ValueKind::kFieldName:
+      return store(place, parse_field_name(text));
     default:
       return store(place, parse_file_name(text));
   }
@@ -258,14 +323,20 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
     case ValueKind::kSize:
     case ValueKind::kCount:
       return assign_amount(option, text, slot);
+    case ValueKind::kCapacity:
+      return assign_capacity(option, text, slot);
     case ValueKind::kRate:
       return store(std::get<Rate*>(slot), parse_rate(text));
+    case ValueKind::kRefusal:
+      return store(std::get<ReplayStyle*>(slot), choose(kRefusals, text));
     case ValueKind::kSwitch:
       return store(std::get<bool*>(slot), parse_switch(text));
     case ValueKind::kTlsVersion:
       return store(std::get<TlsVersion*>(slot), choose(kTlsVersions, text));
     case ValueKind::kForwarded:
       return store(std::get<ForwardedPolicy*>(slot), choose(kForwardedPolicies, text));
+    case ValueKind::kClientAuth:
+      return store(std::get<OauthClientAuth*>(slot), choose(kClientAuths, text));
     case ValueKind::kLogLevel:
       return store(std::get<LogLevel*>(slot), choose(kLogLevels, text));
     case ValueKind::kLogFormat:
@@ -288,6 +359,7 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
     case ValueKind::kProtocol:
     case ValueKind::kToken:
     case ValueKind::kIdentifier:
+    case ValueKind::kIdentifiers:
     case ValueKind::kAlpn:
     case ValueKind::kServe:
     case ValueKind::kHosts:
@@ -297,6 +369,12 @@ Outcome assign_one(const ConfigOption& option, const std::string& text, const Op
     case ValueKind::kUriVariables:
     case ValueKind::kHeaders:
     case ValueKind::kHeaderFiles:
+    case ValueKind::kPath:
+    case ValueKind::kPathOrOff:
+    case ValueKind::kPathPrefixes:
+    case ValueKind::kFieldName:
+    case ValueKind::kPatterns:
+    case ValueKind::kFieldPatterns:
       return assign_text(option.kind, text, std::get<std::string*>(slot));
   }
   return {};
@@ -310,6 +388,9 @@ Result<void> assign_option(const ConfigOption& option, const std::vector<std::st
   const OptionSlot slot = option.slot(config, gateway);
   if (auto* const* list = std::get_if<std::vector<std::string>*>(&slot)) {
     return assign_list(option, values, **list);
+  }
+  if (auto* const* patterns = std::get_if<std::vector<ClassMatch::FieldPattern>*>(&slot)) {
+    return assign_field_patterns(values, **patterns);
   }
   if (option.kind == ValueKind::kServe) {
     return store(std::get<ServedAuthorities*>(slot), ServedAuthorities::parse(values));

@@ -30,7 +30,13 @@ inline constexpr std::array<Choice<ForwardedPolicy>, 3> kForwardedPolicies{
     {{"trust", ForwardedPolicy::kTrust},
      {"replace", ForwardedPolicy::kReplace},
      {"strip", ForwardedPolicy::kStrip}}};
-inline constexpr std::array<Choice<std::string_view>, 9> kProfiles{
+inline constexpr std::array<Choice<OauthClientAuth>, 3> kClientAuths{
+    {{"basic", OauthClientAuth::kBasic},
+     {"post", OauthClientAuth::kPost},
+     {"tls", OauthClientAuth::kTls}}};
+inline constexpr std::array<Choice<ReplayStyle>, 2> kRefusals{
+    {{"retry", ReplayStyle::kReset}, {"answer", ReplayStyle::kAnswer}}};
+inline constexpr std::array<Choice<std::string_view>, 11> kProfiles{
     {{"haproxy", "haproxy"},
      {"direct", "direct"},
      {"potato", "potato"},
@@ -39,7 +45,9 @@ inline constexpr std::array<Choice<std::string_view>, 9> kProfiles{
      {"ptth-connect", "ptth-connect"},
      {"reverse", "reverse"},
      {"reverse-connect", "reverse-connect"},
-     {"envoy", "envoy"}}};
+     {"envoy", "envoy"},
+     {"ptth-1.0", "ptth-1.0"},
+     {"auto", "auto"}}};
 
 template <class Choices>
 std::string choice_names(const Choices& choices) {

@@ -18,6 +18,7 @@ namespace {
 using Kind = JsonValue::Kind;
 
 constexpr std::string_view kGateways = "gateways";
+constexpr std::string_view kClasses = "classes";
 
 // Sections that may be written as one value: "origin": "http://localhost:3000".
 constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kShortSections{
@@ -61,7 +62,7 @@ std::string_view last_segment(std::string_view key) {
 // What is wrong with the shape of a single value, if anything: its text may still be.
 std::optional<std::string> shape_error(const ConfigOption& option, const JsonValue& value) {
   const bool is_amount = option.kind == ValueKind::kCount || option.kind == ValueKind::kDuration ||
-                         option.kind == ValueKind::kSize;
+                         option.kind == ValueKind::kSize || option.kind == ValueKind::kCapacity;
   // A port may stand for an address, and 0 needs no unit.
   const bool number_allowed =
       is_amount || option.kind == ValueKind::kOriginUrl || option.kind == ValueKind::kListenAddress;
@@ -79,7 +80,8 @@ std::optional<std::string> shape_error(const ConfigOption& option, const JsonVal
       if (number_allowed) return std::nullopt;
       return value.text + " needs quotes: \"" + value.text + "\"";
     case Kind::kText:
-      if (option.kind == ValueKind::kCount)
+      if (option.kind == ValueKind::kCount ||
+          (option.kind == ValueKind::kCapacity && parse_count(value.text)))
         return in_quotes(value.text) + " is a number: no quotes";
       if (option.kind == ValueKind::kSwitch) {
         return in_quotes(value.text) + " must be true or false, without quotes";
@@ -112,6 +114,8 @@ class FileReader {
     for (const JsonValue& member : root.children) {
       if (member.key == kGateways) {
         read_gateways(member, out.gateways);
+      } else if (member.key == kClasses) {
+        read_classes(member, out.classes);
       } else {
         read_member(member, {"", "", OptionScope::kProcess}, out.settings);
       }
@@ -136,9 +140,28 @@ class FileReader {
     }
   }
 
+  void read_classes(const JsonValue& list, std::vector<ClassSettings>& out) {
+    if (list.kind != Kind::kArray) {
+      problem(list, kClasses, "a list is needed here: [{\"name\": \"export\", ...}]");
+      return;
+    }
+    const std::string prefix = std::string(kClasses) + ".";
+    for (const JsonValue& item : list.children) {
+      const std::string shown = std::string(kClasses) + "[" + std::to_string(out.size()) + "]";
+      ClassSettings& each = out.emplace_back(ClassSettings{where(item, shown), {}});
+      if (item.kind != Kind::kObject) {
+        problem(item, shown, "an object is needed here: {\"name\": \"export\", ...}");
+        continue;
+      }
+      for (const JsonValue& member : item.children) {
+        read_member(member, {prefix, shown + ".", OptionScope::kEachClass}, each.settings);
+      }
+    }
+  }
+
  private:
   // Where in the tree we are: the key so far, what stands before it for people, and whether this is
-  // the file's top or one gateway.
+  // the file's top, one gateway or one class.
   struct Place {
     std::string prefix;
     std::string shown_prefix;
@@ -147,7 +170,8 @@ class FileReader {
 
   static bool allowed(const ConfigOption& option, OptionScope scope) {
     if (option.key.empty()) return false;
-    if (scope == OptionScope::kEachGateway) return option.scope == OptionScope::kEachGateway;
+    const bool is_in_list = scope != OptionScope::kProcess;
+    if (is_in_list || option.scope == OptionScope::kEachClass) return option.scope == scope;
     // An address and a name are of one gateway.
     return option.kind != ValueKind::kGatewayUrl && option.kind != ValueKind::kGatewayName;
   }
@@ -166,6 +190,12 @@ class FileReader {
     return text;
   }
 
+  // A path for people: the keys of a class stand behind its place.
+  static std::string shown_path(const Place& place, std::string_view path) {
+    if (place.scope == OptionScope::kEachClass) path.remove_prefix(kClasses.size() + 1);
+    return place.shown_prefix + std::string(path);
+  }
+
   void problem(const JsonValue& value, std::string_view shown, std::string_view what) {
     problems_.push_back({source_, where(value, shown).append(": ").append(what)});
   }
@@ -174,7 +204,7 @@ class FileReader {
     const std::string path = place.prefix + member.key;
     const ConfigOption* option = find_option_by_key(path);
     if (option != nullptr && allowed(*option, place.scope)) {
-      read_value(member, *option, place.shown_prefix + path, out);
+      read_value(member, *option, shown_path(place, path), out);
       return;
     }
     if (!is_section(path, place.scope)) {
@@ -189,11 +219,11 @@ class FileReader {
     }
     const std::string_view short_key = short_section_key(path);
     if (short_key.empty() || member.kind == Kind::kArray) {
-      problem(member, place.shown_prefix + path,
+      problem(member, shown_path(place, path),
               "an object is needed here, not " + describe(member.kind));
       return;
     }
-    read_value(member, *find_option_by_key(short_key), place.shown_prefix + path, out);
+    read_value(member, *find_option_by_key(short_key), shown_path(place, path), out);
   }
 
   void read_value(const JsonValue& value, const ConfigOption& option, const std::string& shown,
@@ -221,7 +251,7 @@ class FileReader {
   }
 
   void unknown_key(const JsonValue& member, const Place& place, const std::string& path) {
-    problem(member, place.shown_prefix + path, "unknown key" + suggestion(member.key, place));
+    problem(member, shown_path(place, path), "unknown key" + suggestion(member.key, place));
   }
 
   static std::string suggestion(std::string_view typed, const Place& place) {
@@ -231,8 +261,13 @@ class FileReader {
       if (snake_case(option.flag) != snake_case(typed) && last_segment(option.key) != typed) {
         continue;
       }
-      if (place.scope == OptionScope::kEachGateway && !allowed(option, place.scope)) {
+      const bool is_of_process = option.scope == OptionScope::kProcess;
+      if (place.scope != OptionScope::kProcess && is_of_process) {
         return "; \"" + std::string(option.key) + "\" belongs at the top of the file";
+      }
+      if (option.scope == OptionScope::kEachClass) {
+        return "; did you mean \"classes[]." + std::string(option.key.substr(kClasses.size() + 1)) +
+               "\"?";
       }
       const bool only_gateway = !allowed(option, OptionScope::kProcess);
       return "; did you mean \"" + std::string(only_gateway ? "gateways[]." : "") +
@@ -244,7 +279,10 @@ class FileReader {
   // What could stand at that place.
   static std::vector<std::string> keys_at(const Place& place) {
     std::vector<std::string> keys;
-    if (place.scope == OptionScope::kProcess && place.prefix.empty()) keys.emplace_back(kGateways);
+    if (place.scope == OptionScope::kProcess && place.prefix.empty()) {
+      keys.emplace_back(kGateways);
+      keys.emplace_back(kClasses);
+    }
     for (const ConfigOption& option : config_options()) {
       if (!allowed(option, place.scope) || !option.key.starts_with(place.prefix)) continue;
       const std::string_view rest = option.key.substr(place.prefix.size());

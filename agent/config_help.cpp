@@ -26,7 +26,10 @@ constexpr std::array<Group, 5> kGroups{
       "for every gateway that does not say otherwise; a flag or a variable holds for all.\n\n"},
      {OptionGroup::kOrigin, "Origin",
       "`\"origin\": \"http://...\"` is short for `origin.url`.\n\n"},
-     {OptionGroup::kServing, "Serving", ""},
+     {OptionGroup::kServing, "Serving",
+      "Heavy requests have a concurrency and a queue of their own: `classes` in the file, the "
+      "first "
+      "one that matches counts.\n\n"},
      {OptionGroup::kOperation, "Operation",
       "`\"admin\": \"off\"` is short for `admin.listen`.\n\n"},
      {OptionGroup::kLimits, "Limits",
@@ -62,12 +65,31 @@ void append_wrapped(std::string& out, std::string_view text) {
   out += '\n';
 }
 
+// "gateways[].name", "classes[].concurrency".
+std::string listed_key(const ConfigOption& option) {
+  constexpr std::string_view kClasses = "classes.";
+  if (option.scope == OptionScope::kEachClass) {
+    return "classes[]." + std::string(option.key.substr(kClasses.size()));
+  }
+  return "gateways[]." + std::string(option.key);
+}
+
+// Breaks a list of choices that is too long for a line behind one of them.
+std::string fold_choices(std::string line) {
+  if (line.size() <= kLineWidth) return line;
+  const size_t bar = line.rfind('|', kLineWidth - 1);
+  if (bar == std::string::npos) return line;
+  const size_t value = line.find(' ', line.find("--")) + 1;
+  return line.substr(0, bar + 1) + '\n' + std::string(value, ' ') + line.substr(bar + 1);
+}
+
 std::string help_line(const ConfigOption& option) {
   const std::string value = value_name(option);
   std::string line = "  --" + std::string(option.flag);
-  if (option.flag.empty()) line = "  gateways[]." + std::string(option.key) + " (file)";
+  if (option.flag.empty()) line = "  " + listed_key(option) + " (file)";
   if (!value.empty()) line += " " + value;
   if (line.size() + 2 > kTextColumn) {
+    line = fold_choices(std::move(line));
     line += '\n';
     line.append(kTextColumn, ' ');
   } else {
@@ -93,9 +115,10 @@ std::string code(std::string_view text) {
 
 std::string markdown_key(const ConfigOption& option) {
   if (option.key.empty()) return {};
-  const bool listed =
-      option.group == OptionGroup::kGateway && option.scope == OptionScope::kEachGateway;
-  return code((listed ? "gateways[]." : "") + std::string(option.key));
+  const bool is_of_gateway =
+      option.group != OptionGroup::kLimits && option.scope == OptionScope::kEachGateway;
+  const bool is_listed = is_of_gateway || option.scope == OptionScope::kEachClass;
+  return code(is_listed ? listed_key(option) : std::string(option.key));
 }
 
 std::string markdown_row(const ConfigOption& option) {

@@ -23,10 +23,16 @@ struct GatewaySettings {
   std::vector<Setting> settings;
 };
 
+struct ClassSettings {
+  std::string where;
+  std::vector<Setting> settings;
+};
+
 // What one source says.
 struct SourceSettings {
   std::vector<Setting> settings;
   std::vector<GatewaySettings> gateways;
+  std::vector<ClassSettings> classes;
 };
 
 // The JSON file: {"capacity": 50, "gateways": [{"url": ...}]}.

@@ -2,6 +2,7 @@
 
 #include "agent/config_address.h"
 #include "agent/config_choices.h"
+#include "agent/config_discovery.h"
 #include "agent/config_table.h"
 #include "agent/config_value.h"
 
@@ -16,6 +17,8 @@ std::string show_amount(ValueKind kind, uint64_t amount) {
       return show_duration(Milliseconds(amount));
     case ValueKind::kSize:
       return show_size(amount);
+    case ValueKind::kCapacity:
+      return amount == 0 ? "auto" : std::to_string(amount);
     default:
       return std::to_string(amount);
   }
@@ -46,7 +49,9 @@ struct Show {
   std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
 
   std::string operator()(const std::string* text) const {
-    return kind == ValueKind::kListenAddress && text->empty() ? "off" : *text;
+    const bool may_be_off = kind == ValueKind::kListenAddress || kind == ValueKind::kFieldName ||
+                            kind == ValueKind::kPathOrOff;
+    return may_be_off && text->empty() ? "off" : *text;
   }
 
   std::string operator()(const std::vector<std::string>* list) const {
@@ -72,14 +77,27 @@ struct Show {
     return choice_name(kForwardedPolicies, *policy);
   }
 
+  std::string operator()(const OauthClientAuth* how) const {
+    return choice_name(kClientAuths, *how);
+  }
+
   std::string operator()(const LogLevel* level) const { return choice_name(kLogLevels, *level); }
 
   std::string operator()(const LogFormat* format) const {
     return choice_name(kLogFormats, *format);
   }
 
+  std::string operator()(const ReplayStyle* style) const { return choice_name(kRefusals, *style); }
+
+  std::string operator()(const std::vector<ClassMatch::FieldPattern>* patterns) const {
+    std::vector<std::string> texts;
+    for (const ClassMatch::FieldPattern& pattern : *patterns)
+      texts.push_back(pattern.name + ":" + pattern.value);
+    return join(texts);
+  }
+
   std::string operator()(const GatewayOptions* gateway) const {
-    if (gateway->host.empty()) return {};
+    if (gateway->host.empty()) return show_discovery(gateway->discovery);
     return show_gateway_url({gateway->host, gateway->port, gateway->tls});
   }
 
@@ -144,7 +162,15 @@ std::string value_name(const ConfigOption& option) {
     case ValueKind::kHeaderFiles:
       return "NAME:FILE";
     case ValueKind::kIdentifier:
+    case ValueKind::kIdentifiers:
       return "ID";
+    case ValueKind::kClientAuth:
+      return choice_names(kClientAuths);
+    case ValueKind::kPath:
+    case ValueKind::kPathPrefixes:
+      return "PATH";
+    case ValueKind::kPathOrOff:
+      return "PATH|off";
     case ValueKind::kPins:
       return "PIN";
     case ValueKind::kStatuses:
@@ -165,6 +191,16 @@ std::string value_name(const ConfigOption& option) {
     case ValueKind::kListenAddress:
     case ValueKind::kAddress:
       return "ADDRESS";
+    case ValueKind::kCapacity:
+      return "N|auto";
+    case ValueKind::kFieldName:
+      return "NAME|off";
+    case ValueKind::kRefusal:
+      return choice_names(kRefusals);
+    case ValueKind::kPatterns:
+      return "PATTERN";
+    case ValueKind::kFieldPatterns:
+      return "NAME:PATTERN";
   }
   return {};
 }

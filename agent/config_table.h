@@ -19,7 +19,8 @@ enum class OptionGroup { kGateway, kOrigin, kServing, kOperation, kLimits };
 
 // kEachGateway: each gateway has its own. In the file it stands in an element of "gateways", or at
 // the top for all of them; a flag or a variable holds for every gateway.
-enum class OptionScope { kProcess, kEachGateway };
+// kEachClass: in the elements of "classes", in the file only; their keys begin with "classes.".
+enum class OptionScope { kProcess, kEachGateway, kEachClass };
 
 enum class ValueKind {
   kDuration,
@@ -42,9 +43,14 @@ enum class ValueKind {
   kToken,
   kTokens,
   kIdentifier,
+  kIdentifiers,
+  kClientAuth,
   kPins,
   kHeaders,
   kHeaderFiles,
+  kPath,
+  kPathOrOff,
+  kPathPrefixes,
   kStatuses,
   kTlsVersion,
   kForwarded,
@@ -55,13 +61,19 @@ enum class ValueKind {
   kOriginUrl,
   kListenAddress,
   kAddress,
+  kCapacity,
+  kFieldName,
+  kRefusal,
+  kPatterns,
+  kFieldPatterns,
 };
 
 // Where a value lives.
 using OptionSlot =
     std::variant<Milliseconds*, uint32_t*, size_t*, Rate*, bool*, std::string*,
                  std::vector<std::string>*, ServedAuthorities*, TlsVersion*, ForwardedPolicy*,
-                 LogLevel*, LogFormat*, GatewayOptions*, HttpOriginOptions*, ProxyOptions*>;
+                 LogLevel*, LogFormat*, OauthClientAuth*, GatewayOptions*, HttpOriginOptions*,
+                 ProxyOptions*, ReplayStyle*, std::vector<ClassMatch::FieldPattern>*>;
 
 // Counts, bytes or milliseconds.
 struct OptionRange {
@@ -82,6 +94,11 @@ struct ConfigOption {
 };
 
 [[nodiscard]] std::span<const ConfigOption> config_options();
+// Its parts: those of a gateway; of capacity, queue and classes; the limits; and the others.
+[[nodiscard]] std::span<const ConfigOption> gateway_options();
+[[nodiscard]] std::span<const ConfigOption> capacity_options();
+[[nodiscard]] std::span<const ConfigOption> limit_options();
+[[nodiscard]] std::span<const ConfigOption> main_options();
 [[nodiscard]] const ConfigOption* find_option_by_flag(std::string_view flag);
 [[nodiscard]] const ConfigOption* find_option_by_key(std::string_view key);
 

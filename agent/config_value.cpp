@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <ranges>
 #include <span>
 
 namespace ptth {
@@ -116,9 +115,9 @@ std::optional<Error> missing_unit(std::string_view text, std::span<const Unit> u
   const bool bare = !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
   if (!bare || text == "0") return std::nullopt;
   std::string hint;
-  for (const Unit& unit : std::ranges::reverse_view(units)) {
+  for (auto unit = units.rbegin(); unit != units.rend(); ++unit) {
     if (!hint.empty()) hint += " or ";
-    hint.append(text).append(unit.name);
+    hint.append(text).append(unit->name);
   }
   return configuration_error(in_quotes(text) + " has no unit; write " + hint);
 }

@@ -1,6 +1,8 @@
 #include "agent/credential_files.h"
 
 #include "agent/config_value.h"
+#include "agent/link/challenge_answer.h"
+#include "common/fetch.h"
 #include "common/secret_file.h"
 #include "common/tls_stream.h"
 
@@ -51,6 +53,52 @@ void check_envoy_files(LoadedConfig& loaded, const GatewayOptions& gateway) {
              "private key");
 }
 
+void check_oauth_files(LoadedConfig& loaded, const GatewayOptions& gateway) {
+  const OauthOptions& oauth = gateway.auth.oauth;
+  if (!oauth.given()) return;
+  const auto problem = [&](const Error& error) {
+    loaded.problems.push_back(
+        {ConfigSource::kFile, "gateway " + gateway.name + ": oauth: " + printable(error.detail)});
+  };
+  if (const auto usable = check_fetch_library(); !usable) problem(usable.error());
+  check_secret(loaded, gateway, oauth.client_secret_file);
+  check_secret(loaded, gateway, oauth.client_assertion_file);
+  // Others may read it where Kubernetes puts it; no chmod mends that.
+  if (!oauth.subject_token_file.empty()) {
+    const auto subject = read_secret_file(oauth.subject_token_file);
+    if (!subject) problem(subject.error());
+  }
+  TlsOptions tls;
+  tls.ca_file = oauth.ca_file;
+  tls.cert_file = oauth.cert_file;
+  tls.key_file = oauth.key_file;
+  if (const auto usable = TlsContext::for_client(tls); !usable) problem(usable.error());
+  check_mode(loaded.config, oauth.key_file.empty() ? oauth.cert_file : oauth.key_file,
+             "private key");
+}
+
+void check_challenge_files(LoadedConfig& loaded, const GatewayOptions& gateway) {
+  if (const auto usable = try_challenge(gateway.challenge); !usable) {
+    loaded.problems.push_back(
+        {ConfigSource::kFile, "gateway " + gateway.name + ": " + printable(usable.error().detail)});
+  }
+  check_mode(loaded.config, gateway.challenge.token_file, "secret");
+  check_mode(loaded.config, gateway.challenge.key_file, "private key");
+}
+
+void check_discovery_files(LoadedConfig& loaded, const GatewayOptions& gateway) {
+  const DiscoveryOptions& discovery = gateway.discovery;
+  if (discovery.kind != DiscoveryOptions::Kind::kDocument) return;
+  check_secret(loaded, gateway, discovery.token_file);
+  if (discovery.ca_file.empty()) return;
+  TlsOptions tls;
+  tls.ca_file = discovery.ca_file;
+  const auto usable = TlsContext::for_client(tls);
+  if (usable) return;
+  loaded.problems.push_back({ConfigSource::kFile, "gateway " + gateway.name + ": discovery: " +
+                                                      printable(usable.error().detail)});
+}
+
 }  // namespace
 
 void check_credential_files(LoadedConfig& loaded) {
@@ -61,6 +109,9 @@ void check_credential_files(LoadedConfig& loaded) {
     for (const std::string& header : gateway.auth.header_files)
       check_secret(loaded, gateway, parse_header_file(header).value().file);
     check_envoy_files(loaded, gateway);
+    check_oauth_files(loaded, gateway);
+    check_challenge_files(loaded, gateway);
+    check_discovery_files(loaded, gateway);
     if (!gateway.tls) continue;
     const TlsOptions& tls = gateway.tls_options;
     const auto usable = TlsContext::for_client(tls);

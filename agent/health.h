@@ -3,7 +3,6 @@
 // Turns what the agent knows of its links and its origin into the checks that the probes show.
 // Looks twice a second, so that damping counts time and not the questions of a probe.
 
-#include "agent/admin_pages.h"
 #include "agent/readiness.h"
 #include "common/loop.h"
 
@@ -14,7 +13,7 @@
 
 namespace ptth {
 
-class Health final : public AdminSource {
+class Health {
  public:
   struct Facts {
     enum class Phase { kServing, kLeaving };
@@ -33,9 +32,9 @@ class Health final : public AdminSource {
 
   // Ready: at least one link attached, origin reachable, not leaving. One gateway that is broken
   // does not take the others out of service.
-  std::vector<Check> readiness() override;
+  std::vector<Check> readiness();
   // Started: both once, at any time.
-  std::vector<Check> startup() override;
+  std::vector<Check> startup();
 
  private:
   static constexpr Milliseconds kInterval{500};

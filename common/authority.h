@@ -57,6 +57,8 @@ class ServedAuthorities {
 
   [[nodiscard]] const std::vector<ServedOrigin>& origins() const { return origins_; }
 
+  [[nodiscard]] bool operator==(const ServedAuthorities&) const = default;
+
  private:
   std::vector<ServedOrigin> origins_;  // Ordered by host.
 };

@@ -71,6 +71,11 @@ class ByteStream {
   // Unsent bytes are dropped. Streams that always look so when they are destroyed leave it as it
   // is.
   virtual void break_off() {}
+
+  // From now on the kernel takes no more than this beyond what it can send, so that what is more
+  // urgent still overtakes the rest (TCP_NOTSENT_LOWAT). That takes more calls. Streams that share
+  // a socket, or have none, leave it as it is.
+  virtual void bound_kernel_unsent(size_t bytes) { static_cast<void>(bytes); }
 };
 
 }  // namespace ptth

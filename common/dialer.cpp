@@ -73,6 +73,13 @@ void Dialer::on_addresses(Result<std::vector<Address>> resolved) {
   if (!query_) return;
   loop_.retire(std::move(query_));
   if (!resolved) {
+    for (const std::string& hint : options_.address_hints) {
+      if (const auto address = Address::from_literal(hint, options_.port))
+        addresses_.push_back(*address);
+    }
+    if (!addresses_.empty()) resolved = std::exchange(addresses_, {});
+  }
+  if (!resolved) {
     Error error = resolved.error();
     error.side = options_.connect.peer;
     fail(error);

@@ -24,6 +24,8 @@ struct DialOptions {
   Milliseconds race_delay{250};   // RFC 8305 section 5, Connection Attempt Delay.
   Milliseconds deadline{10'000};  // Over all: resolve and connect.
   uint32_t addresses_max = 16;    // More are not tried in one dial.
+  // IP addresses that stand in when the name cannot be resolved.
+  std::vector<std::string> address_hints = {};
   ConnectAttempt::Options connect;
 };
 

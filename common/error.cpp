@@ -14,6 +14,8 @@ std::string_view to_string(ErrorKind kind) {
       return "closed";
     case ErrorKind::kProtocol:
       return "protocol";
+    case ErrorKind::kAbuse:
+      return "abuse";
     case ErrorKind::kCertificate:
       return "certificate";
     case ErrorKind::kRefused:

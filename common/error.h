@@ -21,6 +21,7 @@ enum class ErrorKind {
   kTimeout,        // A deadline passed.
   kClosed,         // The other side closed or reset an established connection.
   kProtocol,       // The other side broke the rules of its protocol.
+  kAbuse,          // It did more of what the rules allow than a budget of ours does.
   kCertificate,    // Its certificate could not be verified, or TLS failed.
   kRefused,        // The other side refused our credentials.
   kUnavailable,    // The other side answers that it cannot serve us now.

@@ -67,6 +67,10 @@ inline constexpr std::array<char, 256> kLowerToken = [] {
 // Decimal digits only, at most 2^63-1. "5, 5", "+5", "0x5", "" and overflow give nothing.
 [[nodiscard]] std::optional<uint64_t> parse_content_length(std::string_view text);
 
+[[nodiscard]] inline std::string_view without_query(std::string_view path) {
+  return path.substr(0, path.find('?'));
+}
+
 // Origin form: "/" first, then bytes 0x21-0x7e without '#'; or "*", for OPTIONS only. Paths are
 // never normalised: "//x" and "/../" are the origin's business.
 [[nodiscard]] bool is_request_path(std::string_view path, std::string_view method);

@@ -66,6 +66,27 @@ Descriptor make_socket(int family) {
   return Descriptor(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
+bool is_loopback(const in_addr& address) {
+  constexpr uint32_t kLoopbackNet = 127;
+  return ntohl(address.s_addr) >> 24U == kLoopbackNet;
+}
+
+Listener::Place place_of(const Address& peer) {
+  bool loopback = false;
+  if (peer.any.sa_family == AF_INET) loopback = is_loopback(peer.v4.sin_addr);
+  if (peer.any.sa_family == AF_INET6) {
+    const in6_addr& address = peer.v6.sin6_addr;
+    loopback = IN6_IS_ADDR_LOOPBACK(&address);
+    // An IPv4 client of a socket for both.
+    if (IN6_IS_ADDR_V4MAPPED(&address)) {
+      in_addr mapped{};
+      std::memcpy(&mapped, &address.s6_addr[12], sizeof mapped);
+      loopback = is_loopback(mapped);
+    }
+  }
+  return loopback ? Listener::Place::kThisMachine : Listener::Place::kElsewhere;
+}
+
 // libuv uses the handle until the close callback; the descriptor may be closed right after
 // uv_close.
 struct ClosePoll {
@@ -81,7 +102,7 @@ struct ClosePoll {
 // in the kernel's queue, so it accepts by itself on a polled descriptor.
 class SocketListener final : public Listener {
  public:
-  SocketListener(Loop& loop, Descriptor descriptor, const Address& bound, Accepted accepted)
+  SocketListener(Loop& loop, Descriptor descriptor, const Address& bound, AcceptedFrom accepted)
       : loop_(loop),
         accepted_(std::move(accepted)),
         bound_(bound),
@@ -143,11 +164,12 @@ class SocketListener final : public Listener {
     // libuv owns it now.
     static_cast<void>(descriptor.release());
     accepted_(make_socket_stream(loop_, std::move(socket), Side::kLocal,
-                                 is_unix() ? "a unix socket" : address_text(peer.any)));
+                                 is_unix() ? "a unix socket" : address_text(peer.any)),
+              is_unix() ? Place::kThisMachine : place_of(peer));
   }
 
   Loop& loop_;
-  Accepted accepted_;
+  AcceptedFrom accepted_;
   Address bound_;
   Descriptor descriptor_;
   std::unique_ptr<uv_poll_t, ClosePoll> poll_;  // Closed before the descriptor.
@@ -156,7 +178,7 @@ class SocketListener final : public Listener {
 
 Result<std::unique_ptr<Listener>> start_listening(Loop& loop, const std::string& name,
                                                   Descriptor descriptor,
-                                                  Listener::Accepted accepted) {
+                                                  Listener::AcceptedFrom accepted) {
   if (::listen(descriptor.number(), kBacklog) != 0) return listen_error(name);
   Address bound{};
   socklen_t size = sizeof bound;
@@ -174,7 +196,8 @@ bool nobody_listens(const Address& address) {
 }
 
 Result<std::unique_ptr<Listener>> listen_unix(Loop& loop, const std::string& name,
-                                              std::string_view path, Listener::Accepted accepted) {
+                                              std::string_view path,
+                                              Listener::AcceptedFrom accepted) {
   if (path.empty() || path.size() > unix_path_bytes_max()) {
     return listen_error(
         name, "the path must have 1 to " + std::to_string(unix_path_bytes_max()) + " bytes");
@@ -220,12 +243,12 @@ Result<Address> parse_address(const std::string& text) {
 }
 
 Result<std::unique_ptr<Listener>> listen_tcp(Loop& loop, const std::string& name, Address address,
-                                             Listener::Accepted accepted) {
+                                             Listener::AcceptedFrom accepted) {
   Descriptor descriptor = make_socket(address.any.sa_family);
   const bool all = name.starts_with(':');
   if (descriptor.number() < 0 && all && errno == EAFNOSUPPORT) {
     // A host without IPv6: all addresses are those of IPv4.
-    return Listener::listen(loop, "0.0.0.0" + name, std::move(accepted));
+    return Listener::listen_with_place(loop, "0.0.0.0" + name, std::move(accepted));
   }
   if (descriptor.number() < 0) return listen_error(name);
   const int on = 1;
@@ -242,8 +265,9 @@ Result<std::unique_ptr<Listener>> listen_tcp(Loop& loop, const std::string& name
 
 }  // namespace
 
-Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const std::string& address,
-                                                   Accepted accepted) {
+Result<std::unique_ptr<Listener>> Listener::listen_with_place(Loop& loop,
+                                                              const std::string& address,
+                                                              AcceptedFrom accepted) {
   constexpr std::string_view kUnix = "unix:";
   if (address.starts_with(kUnix)) {
     return listen_unix(loop, address, std::string_view(address).substr(kUnix.size()),
@@ -252,6 +276,14 @@ Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const std::string
   const Result<Address> parsed = parse_address(address);
   if (!parsed) return parsed.error();
   return listen_tcp(loop, address, parsed.value(), std::move(accepted));
+}
+
+Result<std::unique_ptr<Listener>> Listener::listen(Loop& loop, const std::string& address,
+                                                   Accepted accepted) {
+  return listen_with_place(
+      loop, address, [accepted = std::move(accepted)](std::unique_ptr<ByteStream> stream, Place) {
+        accepted(std::move(stream));
+      });
 }
 
 }  // namespace ptth

@@ -26,6 +26,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Of a line that is kept for those who look later.
+constexpr size_t kRecentFieldBytesMax = 512;
 constexpr size_t kThreadStackBytes = size_t{128} * 1024;
 constexpr size_t kWriteBytesMax = size_t{64} * 1024;
 // A buffer that a burst has made larger is given back.
@@ -236,7 +238,9 @@ Log::Log(const Options& options)
     : level_(options.level),
       formatter_(std::make_unique<LogFormatter>(options.format, colour_for(options.descriptor),
                                                 options.field_bytes_max)),
-      writer_(std::make_unique<Writer>(options)) {}
+      writer_(std::make_unique<Writer>(options)),
+      recent_formatter_(std::make_unique<LogFormatter>(LogFormat::kJson, LogColour::kNever,
+                                                       kRecentFieldBytesMax)) {}
 
 Log::~Log() = default;
 
@@ -261,7 +265,13 @@ uint64_t Log::dropped() const {
 }
 
 void Log::write_line(LogLevel level, std::string_view message, std::span<const LogField> fields) {
-  writer_->lines().append(formatter_->format(wall_clock(), level, message, fields));
+  const timespec now = wall_clock();
+  writer_->lines().append(formatter_->format(now, level, message, fields));
+  if (level < LogLevel::kWarn) return;
+  std::string_view line = recent_formatter_->format(now, level, message, fields);
+  line.remove_suffix(1);  // The end of the line.
+  if (recent_.size() == kRecentMax) recent_.pop_front();
+  recent_.emplace_back(line);
 }
 
 RepeatLimiter& Log::limiter(std::string_view message, std::string_view gateway) {

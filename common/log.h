@@ -13,6 +13,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -110,6 +111,12 @@ class Log {
   // Lines lost since the start because the destination did not take them.
   [[nodiscard]] uint64_t dropped() const;
 
+  // The last warnings and errors as JSON lines, for whoever asks how the agent is; the oldest
+  // first.
+  [[nodiscard]] const std::deque<std::string>& recent_warnings() const { return recent_; }
+
+  static constexpr size_t kRecentMax = 32;
+
  private:
   class Writer;
   void write_line(LogLevel level, std::string_view message, std::span<const LogField> fields);
@@ -127,6 +134,8 @@ class Log {
   LogLevel level_;
   std::unique_ptr<LogFormatter> formatter_;
   std::unique_ptr<Writer> writer_;
+  std::unique_ptr<LogFormatter> recent_formatter_;
+  std::deque<std::string> recent_;
   std::vector<Limiter> limiters_;
   RepeatLimiter other_repeats_;
   std::vector<LogField> limited_fields_;

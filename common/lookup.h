@@ -1,9 +1,8 @@
 #pragma once
 
-// Lookup: one question to the system's resolver, on a thread of its own. libuv's threads are few
-// and shared: two names whose servers hang would keep every other gateway from being resolved, and
-// the process from ending.
+// Lookup: one question to the system's resolver, on a thread of its own.
 
+#include "common/errand.h"
 #include "common/loop.h"
 
 #include <cstdint>
@@ -23,22 +22,17 @@ class Lookup {
   // Calls back once, from the loop. Nothing when no thread can be had.
   [[nodiscard]] static std::unique_ptr<Lookup> start(Loop& loop, const std::string& host,
                                                      uint16_t port, Done done);
-  // Abandons the question: the thread cannot be stopped, and ends by itself. Not inside the
-  // callback (Loop::retire).
-  ~Lookup();
+  // Abandons the question. Not inside the callback (Loop::retire).
+  ~Lookup() = default;
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;
   Lookup(Lookup&&) = delete;
   Lookup& operator=(Lookup&&) = delete;
 
  private:
-  struct Question;
+  explicit Lookup(std::unique_ptr<Errand> errand);
 
-  explicit Lookup(std::shared_ptr<Question> question);
-  static void* run(void* argument) noexcept;
-
-  // Owned by this and by the thread, which may outlive it.
-  std::shared_ptr<Question> question_;
+  std::unique_ptr<Errand> errand_;
 };
 
 }  // namespace ptth

@@ -150,14 +150,18 @@ void Loop::SpareQueues::give(ByteQueue queue) {
 }
 
 ByteQueue Loop::take_queue(size_t first_bytes) {
-  return first_bytes <= kSmallQueueBytes ? small_queues_.take() : large_queues_.take();
+  return queues_of(first_bytes).take();
+}
+
+Loop::SpareQueues& Loop::queues_of(size_t bytes) {
+  if (bytes <= kSmallQueueBytes) return small_queues_;
+  return bytes <= kLargeQueueBytes ? large_queues_ : huge_queues_;
 }
 
 void Loop::give_queue(ByteQueue queue) {
   CHECK_INVARIANT(queue.empty());
   if (queue.capacity() == 0) return;
-  SpareQueues& spare = queue.capacity() <= kSmallQueueBytes ? small_queues_ : large_queues_;
-  spare.give(std::move(queue));
+  queues_of(queue.capacity()).give(std::move(queue));
 }
 
 void Loop::retire_raw(void* object, void (*destroy)(void*)) {

@@ -126,7 +126,7 @@ class Loop {
 
   // Memory for bytes that wait for the end of the turn: an empty queue that may have memory
   // already, given back when it is empty again. A connection without such bytes then holds none.
-  // The first bytes to be appended say whether a small or a large one will do.
+  // The first bytes to be appended say how large it should be.
   [[nodiscard]] ByteQueue take_queue(size_t first_bytes);
   void give_queue(ByteQueue queue);
 
@@ -156,11 +156,15 @@ class Loop {
   };
 
   // A message head fits into a small queue; with many sockets in one turn there are many of them.
+  // One that a turn's records have made huge is not to be spent on a body of ten kilobytes.
   static constexpr size_t kSmallQueueBytes = 4096;
   static constexpr size_t kSmallQueuesMax = 256;
   static constexpr size_t kSmallQueueBytesMax = kSmallQueuesMax * kSmallQueueBytes;
+  static constexpr size_t kLargeQueueBytes = size_t{16} * 1024;
   static constexpr size_t kLargeQueuesMax = 32;
-  static constexpr size_t kLargeQueueBytesMax = size_t{1} * 1024 * 1024;
+  static constexpr size_t kLargeQueueBytesMax = kLargeQueuesMax * kLargeQueueBytes;
+  static constexpr size_t kHugeQueuesMax = 16;
+  static constexpr size_t kHugeQueueBytesMax = size_t{1} * 1024 * 1024;
 
   struct Retired {
     void* object;
@@ -169,6 +173,7 @@ class Loop {
 
   static constexpr size_t kTurnInputMax = kReadBufferSize;
 
+  [[nodiscard]] SpareQueues& queues_of(size_t bytes);
   void retire_raw(void* object, void (*destroy)(void*));
   void run_end_of_turn();
   void run_posted();
@@ -194,6 +199,7 @@ class Loop {
   std::vector<Retired> being_destroyed_;  // Empty between turns; keeps its memory.
   SpareQueues small_queues_{kSmallQueuesMax, kSmallQueueBytesMax};
   SpareQueues large_queues_{kLargeQueuesMax, kLargeQueueBytesMax};
+  SpareQueues huge_queues_{kHugeQueuesMax, kHugeQueueBytesMax};
   uint64_t turn_number_ = 0;
   size_t turn_input_bytes_ = 0;
   std::mutex posted_mutex_;

@@ -205,6 +205,28 @@ void Metrics::on_collect(std::function<void()> refresh) {
   refreshers_.push_back(std::move(refresh));
 }
 
+Metrics::Collector::Collector(Metrics& metrics, std::function<void()> refresh)
+    : metrics_(metrics), refresh_(std::move(refresh)) {
+  metrics_.collectors_.push_back(this);
+}
+
+Metrics::Collector::~Collector() {
+  std::erase(metrics_.collectors_, this);
+}
+
+void Metrics::forget(std::string_view label, std::string_view value) {
+  const std::string wanted = format_labels({{std::string(label), std::string(value)}});
+  // A quote inside a value is escaped, so that the text can stand nowhere else.
+  const auto has_label = [&](std::string_view labels) {
+    const size_t at = labels.find(wanted);
+    if (at == std::string_view::npos) return false;
+    const size_t end = at + wanted.size();
+    return (at == 0 || labels[at - 1] == ',') && (end == labels.size() || labels[end] == ',');
+  };
+  for (Family& family : families_)
+    std::erase_if(family.series, [&](const auto& entry) { return has_label(entry.first); });
+}
+
 Metrics::Family& Metrics::family(std::string_view name, std::string_view help, Type type) {
   for (Family& known : families_) {
     if (known.name != name) continue;
@@ -280,6 +302,8 @@ std::string_view Metrics::Family::type_name() const {
 std::string Metrics::expose(Exposition exposition) {
   for (const auto& refresh : refreshers_)
     refresh();
+  for (const Collector* collector : collectors_)
+    collector->refresh_();
   std::string out;
   for (const Family& family : families_) {
     family.describe(out, exposition);

@@ -2,9 +2,9 @@
 
 // Counters, gauges and histograms of one process, exposed as OpenMetrics text (version 1.0.0) or in
 // the older text format of Prometheus (0.0.4). Used on the loop's thread only. References returned
-// here stay valid as long as the Metrics object. Asking again for the same name and labels gives
-// the same object. Names carry the prefix "ptth_" and base units; labels are bounded sets (gateway
-// names, verdicts), never request data.
+// here stay valid until forget() takes the series away. Asking again for the same name and labels
+// gives the same object. Names carry the prefix "ptth_" and base units; labels are bounded sets
+// (gateway names, verdicts), never request data.
 
 #include <cstddef>
 #include <cstdint>
@@ -90,6 +90,25 @@ class Metrics {
   // Called before each exposition, to refresh gauges that are read rather than kept.
   void on_collect(std::function<void()> refresh);
 
+  // The same for as long as it lives; the metrics outlive it.
+  class Collector {
+   public:
+    Collector(Metrics& metrics, std::function<void()> refresh);
+    ~Collector();
+    Collector(const Collector&) = delete;
+    Collector& operator=(const Collector&) = delete;
+    Collector(Collector&&) = delete;
+    Collector& operator=(Collector&&) = delete;
+
+   private:
+    friend class Metrics;
+    Metrics& metrics_;
+    std::function<void()> refresh_;
+  };
+
+  // Takes away every series that has this label. References to them must not be used any more.
+  void forget(std::string_view label, std::string_view value);
+
   [[nodiscard]] std::string expose(Exposition exposition = Exposition::kOpenMetrics);
 
  private:
@@ -101,6 +120,7 @@ class Metrics {
 
   std::deque<Family> families_;  // In order of registration.
   std::vector<std::function<void()>> refreshers_;
+  std::vector<const Collector*> collectors_;
   Counter* refused_;
 };
 

@@ -66,6 +66,10 @@ void RecordGate::break_off() {
   if (beneath_) beneath_->break_off();
 }
 
+void RecordGate::bound_kernel_unsent(size_t bytes) {
+  if (beneath_) beneath_->bound_kernel_unsent(bytes);
+}
+
 void RecordGate::divert(ByteStream::Listener& raw) {
   raw_ = &raw;
   listen_beneath();

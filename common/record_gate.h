@@ -24,6 +24,7 @@ class RecordGate final : public ByteStream, private ByteStream::Listener {
   void resume_reading() override;
   void shutdown() override;
   void break_off() override;
+  void bound_kernel_unsent(size_t bytes) override;
 
   // From now on what comes goes to raw as it came, beginning with what TLS was not given. Also from
   // inside a callback of the TLS stream; raw is called from the loop. raw outlives this, or the

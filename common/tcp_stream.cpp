@@ -2,10 +2,12 @@
 
 #include "common/address.h"
 #include "common/socket.h"
+#include "common/socket_error.h"
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <limits>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <optional>
@@ -34,54 +36,14 @@ constexpr size_t kWriteBytesMax = size_t{1} << 30;
 // to others.
 constexpr int kFlushesPerTurnMax = 4;
 
+// libuv reads a socket up to 32 times before it looks at the next one. So many reads that fill the
+// buffer are enough: the kernel keeps the rest, and reports the socket again in the next round.
+constexpr int kFullReadsPerRoundMax = 2;
+
 uv_buf_t as_buffer(Bytes bytes, size_t bytes_max) {
   // libuv's buffers are not const, but writing only reads them.
   auto* memory = reinterpret_cast<char*>(const_cast<uint8_t*>(bytes.data()));
   return {memory, std::min(bytes.size(), bytes_max)};
-}
-
-Error connect_error(int code, Side peer, const std::string& name) {
-  const auto unreachable = [&](const std::string& what) {
-    return Error{ErrorKind::kUnreachable, peer, what, true};
-  };
-  const auto local = [&](const std::string& what) {
-    return Error{ErrorKind::kInternal, Side::kLocal, what, true};
-  };
-  switch (code) {
-    case UV_ECONNREFUSED:
-      return unreachable("connection refused by " + name);
-    case UV_ETIMEDOUT:
-      return {ErrorKind::kTimeout, peer, "no answer from " + name, true};
-    case UV_ENETUNREACH:
-    case UV_EHOSTUNREACH:
-    case UV_EADDRNOTAVAIL:
-      return unreachable("no route to " + name);
-    case UV_ENOENT:
-      return unreachable("there is no socket at " + name);
-    case UV_EAGAIN:
-      return unreachable("the queue of waiting connections is full at " + name);
-    case UV_EMFILE:
-    case UV_ENFILE:
-      return local("no file descriptor is left for a connection to " + name);
-    case UV_ENOBUFS:
-    case UV_ENOMEM:
-      return local("no memory is left for a connection to " + name);
-    default:
-      return unreachable("cannot connect to " + name + ": " + uv_strerror(code));
-  }
-}
-
-Error transfer_error(int code, Side peer, const std::string& name) {
-  switch (code) {
-    case UV_ECONNRESET:
-      return {ErrorKind::kClosed, peer, "connection reset by " + name};
-    case UV_EPIPE:
-      return {ErrorKind::kClosed, peer, "connection closed by " + name};
-    case UV_ETIMEDOUT:
-      return {ErrorKind::kTimeout, peer, name + " does not acknowledge what was sent"};
-    default:
-      return {ErrorKind::kClosed, peer, "connection to " + name + " lost: " + uv_strerror(code)};
-  }
 }
 
 }  // namespace
@@ -149,7 +111,26 @@ class SocketStream final : public ByteStream {
     setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
 
+  void bound_kernel_unsent(size_t bytes) override {
+    uv_os_fd_t descriptor = -1;
+    if (socket_->handle.any.type != UV_TCP || uv_fileno(&socket_->handle.any, &descriptor) != 0)
+      return;
+    const auto most =
+        static_cast<unsigned int>(std::min<size_t>(bytes, std::numeric_limits<int>::max()));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+  }
+
+  // Without memory libuv stops reading this socket, until it is reported again.
+  [[nodiscard]] uv_buf_t memory_for_read() {
+    if (full_reads_ < kFullReadsPerRoundMax) return loop_.read_buffer();
+    full_reads_ = 0;
+    return {nullptr, 0};
+  }
+
   void on_read(ssize_t count, const uv_buf_t& buffer) {
+    const bool is_full = count > 0 && static_cast<size_t>(count) == buffer.len;
+    full_reads_ = is_full ? full_reads_ + 1 : 0;
+    if (count == UV_ENOBUFS && buffer.len == 0) return;
     if (count > 0) {
       const auto* memory = reinterpret_cast<const uint8_t*>(buffer.base);
       listener_->on_bytes({memory, static_cast<size_t>(count)});
@@ -286,7 +267,7 @@ class SocketStream final : public ByteStream {
       return;
     }
     const auto allocate = [](uv_handle_t* handle, size_t, uv_buf_t* buffer) noexcept {
-      *buffer = static_cast<Socket*>(handle->data)->stream->loop().read_buffer();
+      *buffer = static_cast<Socket*>(handle->data)->stream->memory_for_read();
     };
     const auto read = [](uv_stream_t* from, ssize_t count, const uv_buf_t* buffer) noexcept {
       SocketStream& stream = *static_cast<Socket*>(from->data)->stream;
@@ -295,6 +276,7 @@ class SocketStream final : public ByteStream {
       // May destroy the stream.
       if (count > 0) loop.note_input(static_cast<size_t>(count));
     };
+    full_reads_ = 0;
     const int started = uv_read_start(stream(), allocate, read);
     CHECK_INVARIANT(started == 0);
   }
@@ -314,6 +296,7 @@ class SocketStream final : public ByteStream {
   std::optional<Error> failure_;  // Not reported yet.
   uint64_t turn_number_ = 0;
   int flushes_in_turn_ = 0;
+  int full_reads_ = 0;  // One after the other.
   size_t blocked_write_bytes_ = 0;
   bool write_pending_ = false;  // A uv_write reads from socket_->blocked.
   bool shutdown_wanted_ = false;

@@ -51,6 +51,10 @@ class Listener {
  public:
   using Accepted = std::function<void(std::unique_ptr<ByteStream>)>;
 
+  // Where a connection comes from: over loopback or a Unix socket, or over a network.
+  enum class Place { kThisMachine, kElsewhere };
+  using AcceptedFrom = std::function<void(std::unique_ptr<ByteStream>, Place)>;
+
   Listener() = default;
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -63,6 +67,8 @@ class Listener {
   [[nodiscard]] static Result<std::unique_ptr<Listener>> listen(Loop& loop,
                                                                 const std::string& address,
                                                                 Accepted accepted);
+  [[nodiscard]] static Result<std::unique_ptr<Listener>> listen_with_place(
+      Loop& loop, const std::string& address, AcceptedFrom accepted);
   // The port that the kernel chose; 0 for Unix sockets.
   [[nodiscard]] virtual int port() const = 0;
 };

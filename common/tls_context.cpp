@@ -111,7 +111,7 @@ Result<std::unique_ptr<TlsContext>> finish(SslContextPtr context, const TlsOptio
   }
   ERR_clear_error();
   return std::unique_ptr<TlsContext>(std::make_unique<OpenSslContext>(
-      std::move(context), options.has_certificate(), std::move(pins)));
+      std::move(context), options.identity_file(), std::move(pins)));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "common/tls_stream.h"
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,9 +26,10 @@ class OpenSslContext final : public TlsContext {
 
   using Scratch = std::unique_ptr<uint8_t[]>;
 
-  OpenSslContext(SslContextPtr ssl_context, bool has_certificate, std::vector<SpkiPin> pins)
+  // identity_file: our certificate's; empty if we have none.
+  OpenSslContext(SslContextPtr ssl_context, std::string identity_file, std::vector<SpkiPin> pins)
       : ssl_context_(std::move(ssl_context)),
-        has_certificate_(has_certificate),
+        identity_file_(std::move(identity_file)),
         pins_(std::move(pins)) {}
 
   [[nodiscard]] std::optional<Validity> certificate_validity() const override;
@@ -35,7 +37,9 @@ class OpenSslContext final : public TlsContext {
   [[nodiscard]] SSL_CTX* ssl_context() { return ssl_context_.get(); }
 
   // We have a certificate of our own.
-  [[nodiscard]] bool has_certificate() const { return has_certificate_; }
+  [[nodiscard]] bool has_certificate() const { return !identity_file_.empty(); }
+
+  [[nodiscard]] const std::string& identity_file() const { return identity_file_; }
 
   // One of them is in the peer's chain, if there are any.
   [[nodiscard]] const std::vector<SpkiPin>& pins() const { return pins_; }
@@ -50,7 +54,7 @@ class OpenSslContext final : public TlsContext {
 
  private:
   SslContextPtr ssl_context_;
-  bool has_certificate_;
+  std::string identity_file_;
   std::vector<SpkiPin> pins_;
   Scratch scratch_;
 };

@@ -42,8 +42,10 @@ const unsigned char* as_unsigned(const std::string& text) {
 // Ids are bytes; what is not printable is shown in hex.
 std::string alpn_text(const std::vector<std::string>& ids) {
   constexpr std::string_view kDigits = "0123456789abcdef";
+  constexpr size_t kTextBytesMax = 500;
   std::string text;
   for (const std::string& id : ids) {
+    if (text.size() > kTextBytesMax) return text + ", ...";
     if (!text.empty()) text += ", ";
     for (const char raw : id) {
       const auto byte = static_cast<unsigned char>(raw);
@@ -169,6 +171,17 @@ Error TlsEngine::fault() {
   if (!verification_problem_.empty()) {
     return peer_error(ErrorKind::kCertificate, std::exchange(verification_problem_, {}));
   }
+  if (!alpn_offered_.empty()) {
+    return peer_error(ErrorKind::kProtocol,
+                      "none of the application protocols (ALPN) that it offers is known here: it "
+                      "offers " +
+                          alpn_offered_ + "; known are " + alpn_text(parameters_.alpn));
+  }
+  if (alpn_missing_ && SSL_is_server(ssl_.get()) == 1) {
+    return peer_error(
+        ErrorKind::kProtocol,
+        "it offers no application protocol (ALPN); known here are " + alpn_text(parameters_.alpn));
+  }
   if (alpn_missing_) {
     return peer_error(ErrorKind::kProtocol, "it did not agree on an application protocol (ALPN): " +
                                                 alpn_text(parameters_.alpn));
@@ -206,7 +219,9 @@ Error TlsEngine::alert_fault(int alert) const {
                       "it asks for a client certificate, and none is configured");
   }
   if (refuses_our_certificate(alert)) {
-    return peer_error(ErrorKind::kRefused, "it does not accept our certificate: " + text);
+    return peer_error(ErrorKind::kRefused, "it does not accept our certificate, " +
+                                               context_.identity_file() + ": " +
+                                               refusal_text(alert));
   }
   if (alert == TLS1_AD_NO_APPLICATION_PROTOCOL) {
     return peer_error(ErrorKind::kProtocol,
@@ -239,6 +254,21 @@ std::string_view TlsEngine::tls_version() const {
 std::string TlsEngine::peer_common_name() const {
   const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
   return certificate == nullptr ? std::string() : common_name(certificate);
+}
+
+std::optional<std::string> TlsEngine::exporter_value(std::string_view label) const {
+  constexpr size_t kExporterBytes = 32;
+  // RFC 9266 section 3: else two connections can be made to have the same value.
+  const bool has_own =
+      SSL_version(ssl_.get()) >= TLS1_3_VERSION || SSL_get_extms_support(ssl_.get()) == 1;
+  if (!secured_ || !has_own) return std::nullopt;
+  std::string value(kExporterBytes, '\0');
+  const int done =
+      SSL_export_keying_material(ssl_.get(), reinterpret_cast<unsigned char*>(value.data()),
+                                 value.size(), label.data(), label.size(), nullptr, 0, 0);
+  ERR_clear_error();
+  if (done != 1) return std::nullopt;
+  return value;
 }
 
 TlsEngine& TlsEngine::of(const SSL* ssl) {
@@ -281,7 +311,7 @@ int TlsEngine::on_certificate_asked(SSL* ssl, void*) noexcept {
 int TlsEngine::on_alpn_offered(SSL* ssl, const unsigned char** selected,
                                unsigned char* selected_size, const unsigned char* offered,
                                unsigned int offered_size, void*) noexcept {
-  const TlsEngine& engine = of(ssl);
+  TlsEngine& engine = of(ssl);
   for (const std::string& id : engine.parameters_.alpn) {
     for (unsigned int at = 0; at < offered_size; at += 1U + offered[at]) {
       const std::string_view candidate(reinterpret_cast<const char*>(&offered[at + 1]),
@@ -292,7 +322,12 @@ int TlsEngine::on_alpn_offered(SSL* ssl, const unsigned char** selected,
       return SSL_TLSEXT_ERR_OK;
     }
   }
-  return engine.needs_alpn() ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
+  if (!engine.needs_alpn()) return SSL_TLSEXT_ERR_NOACK;
+  std::vector<std::string> ids;
+  for (unsigned int at = 0; at < offered_size; at += 1U + offered[at])
+    ids.emplace_back(reinterpret_cast<const char*>(&offered[at + 1]), offered[at]);
+  engine.alpn_offered_ = alpn_text(ids);
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 }  // namespace ptth

@@ -11,6 +11,7 @@
 #include "common/tls_stream.h"
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -62,7 +63,12 @@ class TlsEngine {
 
   [[nodiscard]] std::string_view alpn() const;
   [[nodiscard]] std::string_view tls_version() const;
+
+  [[nodiscard]] bool asked_for_certificate() const { return certificate_asked_; }
+
   [[nodiscard]] std::string peer_common_name() const;
+  // As TlsStream has it.
+  [[nodiscard]] std::optional<std::string> exporter_value(std::string_view label) const;
 
  private:
   [[nodiscard]] Result<void> configure_client();
@@ -89,6 +95,7 @@ class TlsEngine {
   std::unique_ptr<SSL, FreeWith<SSL_free>> ssl_;
   std::string verification_problem_;
   bool certificate_asked_ = false;  // By the other side.
+  std::string alpn_offered_;        // By a client, and none of it was acceptable.
   bool alpn_missing_ = false;
   bool request_missing_ = false;  // It had to ask for a certificate.
   bool secured_ = false;

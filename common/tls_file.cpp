@@ -34,6 +34,10 @@ std::string pem_problem(std::string_view expected) {
   if (error.library == ERR_LIB_PEM && error.reason == PEM_R_NO_START_LINE) {
     return "there is no " + std::string(expected) + " in PEM in it";
   }
+  // What it says of keys instead.
+  if (error.library == ERR_LIB_OSSL_DECODER && error.reason == ERR_R_UNSUPPORTED) {
+    return "there is no " + std::string(expected) + " in PEM in it";
+  }
   if (error.library == ERR_LIB_PEM && (error.reason == PEM_R_BAD_PASSWORD_READ ||
                                        error.reason == PEM_R_PROBLEMS_GETTING_PASSWORD)) {
     return "the key is encrypted with a pass phrase, which is not supported";

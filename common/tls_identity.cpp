@@ -39,12 +39,14 @@ Result<void> check_validity(SSL_CTX* context, std::string_view option, const std
   const X509* certificate = SSL_CTX_get0_certificate(context);
   if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
     return tls_file_error(
-        option, path, "the certificate expired on " + time_text(X509_get0_notAfter(certificate)));
+        option, path,
+        "the certificate expired on " + time_text(X509_get0_notAfter(certificate)) + clock_text());
   }
   if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
-    return tls_file_error(
-        option, path,
-        "the certificate is not valid before " + time_text(X509_get0_notBefore(certificate)));
+    return tls_file_error(option, path,
+                          "the certificate is not valid before " +
+                              time_text(X509_get0_notBefore(certificate)) + clock_text() +
+                              ": is it right?");
   }
   return {};
 }

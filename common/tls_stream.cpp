@@ -71,11 +71,21 @@ class TlsConnection final : public TlsStream, private ByteStream::Listener {
 
   void break_off() override { beneath_->break_off(); }
 
+  void bound_kernel_unsent(size_t bytes) override { beneath_->bound_kernel_unsent(bytes); }
+
   [[nodiscard]] std::string_view alpn() const override { return engine_.alpn(); }
 
   [[nodiscard]] std::string_view tls_version() const override { return engine_.tls_version(); }
 
+  [[nodiscard]] bool asked_for_certificate() const override {
+    return engine_.asked_for_certificate();
+  }
+
   [[nodiscard]] std::string peer_common_name() const override { return engine_.peer_common_name(); }
+
+  [[nodiscard]] std::optional<std::string> exporter_value(std::string_view label) const override {
+    return engine_.exporter_value(label);
+  }
 
  private:
   enum class State { kHandshaking, kOpen, kFailed };

@@ -112,8 +112,14 @@ class TlsStream : public ByteStream {
   // Valid after on_secured.
   [[nodiscard]] virtual std::string_view alpn() const = 0;
   [[nodiscard]] virtual std::string_view tls_version() const = 0;
+  // Client: the server asked for our certificate, so that it could know who we are.
+  [[nodiscard]] virtual bool asked_for_certificate() const = 0;
   // The common name of the peer's certificate, empty if it sent none.
   [[nodiscard]] virtual std::string peer_common_name() const = 0;
+  // 32 bytes that this connection's two ends know, and no other connection's (RFC 8446 section 7.5,
+  // RFC 9266 section 2). Nothing when the connection has none that is its own: TLS 1.2 without the
+  // extended master secret.
+  [[nodiscard]] virtual std::optional<std::string> exporter_value(std::string_view label) const = 0;
 };
 
 }  // namespace ptth

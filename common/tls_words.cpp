@@ -44,6 +44,12 @@ std::string name_text(const X509_NAME* name, int field) {
   return text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index)));
 }
 
+std::string text_of(const std::tm& time) {
+  std::array<char, 64> text{};
+  const size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &time);
+  return {text.data(), size};
+}
+
 // Common name, else organisation, in quotes.
 std::string quoted(const X509_NAME* name) {
   std::string text = name_text(name, NID_commonName);
@@ -112,9 +118,14 @@ OpenSslError take_openssl_error() {
 std::string time_text(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return "an unreadable time";
-  std::array<char, 64> text{};
-  const size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
-  return {text.data(), size};
+  return text_of(parts);
+}
+
+std::string clock_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  return "; by the clock of this machine it is " + text_of(parts);
 }
 
 std::string common_name(const X509* certificate) {
@@ -132,9 +143,10 @@ std::string verification_problem(X509_STORE_CTX* store, const std::string& expec
              : "the certificate " + quoted(X509_get_subject_name(certificate)) + " in its chain";
   switch (code) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      return subject + " expired on " + time_text(X509_get0_notAfter(certificate));
+      return subject + " expired on " + time_text(X509_get0_notAfter(certificate)) + clock_text();
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return subject + " is not valid before " + time_text(X509_get0_notBefore(certificate));
+      return subject + " is not valid before " + time_text(X509_get0_notBefore(certificate)) +
+             clock_text() + ": is it right?";
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
       return name_problem(certificate, expected_name);
@@ -153,10 +165,10 @@ std::string verification_problem(X509_STORE_CTX* store, const std::string& expec
              ", which issued " + subject;
     case X509_V_ERR_CRL_HAS_EXPIRED:
       return "the list of revoked certificates of " + quoted(X509_get_issuer_name(certificate)) +
-             " in crl_file is out of date";
+             " in crl_file is out of date: fetch a newer one" + clock_text();
     case X509_V_ERR_CRL_NOT_YET_VALID:
       return "the list of revoked certificates of " + quoted(X509_get_issuer_name(certificate)) +
-             " in crl_file is not valid yet";
+             " in crl_file is not valid yet" + clock_text() + ": is it right?";
     case X509_V_ERR_INVALID_PURPOSE:
       return subject + " is not meant for this use (extended key usage)";
     default:
@@ -167,6 +179,24 @@ std::string verification_problem(X509_STORE_CTX* store, const std::string& expec
 int alert_number(const OpenSslError& error) {
   if (error.library != ERR_LIB_SSL || error.reason < SSL_AD_REASON_OFFSET) return -1;
   return error.reason - SSL_AD_REASON_OFFSET;
+}
+
+std::string refusal_text(int alert) {
+  const std::string name = std::string(" (") + SSL_alert_desc_string_long(alert) + ")";
+  switch (alert) {
+    case TLS1_AD_UNKNOWN_CA:
+      return "it does not know the CA that issued it, or the chain is not whole" + name;
+    case SSL3_AD_CERTIFICATE_EXPIRED:
+      return "it has expired, or is not valid yet, by the clock over there" + name;
+    case SSL3_AD_CERTIFICATE_REVOKED:
+      return "it has been revoked" + name;
+    case SSL3_AD_UNSUPPORTED_CERTIFICATE:
+      return "it is of a kind, or for a use, that is not allowed" + name;
+    case TLS1_AD_ACCESS_DENIED:
+      return "it is in order, and its holder is not let in" + name;
+    default:
+      return "no reason is given" + name;
+  }
 }
 
 bool refuses_our_certificate(int alert) {

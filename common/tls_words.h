@@ -21,6 +21,10 @@ struct OpenSslError {
 // "2026-03-01 12:00:00 UTC".
 [[nodiscard]] std::string time_text(const ASN1_TIME* time);
 
+// "; by the clock of this machine it is 2026-11-29 12:00:00 UTC": where a time is what is wrong,
+// the clock may be too.
+[[nodiscard]] std::string clock_text();
+
 // Empty if it has none.
 [[nodiscard]] std::string common_name(const X509* certificate);
 
@@ -34,5 +38,8 @@ struct OpenSslError {
 
 // The alert is about a certificate that we sent, or that we did not send.
 [[nodiscard]] bool refuses_our_certificate(int alert);
+
+// What such an alert says of our certificate, and what OpenSSL calls it.
+[[nodiscard]] std::string refusal_text(int alert);
 
 }  // namespace ptth

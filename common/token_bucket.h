@@ -11,6 +11,8 @@ namespace ptth {
 struct Rate {
   double burst;
   double per_second;
+
+  [[nodiscard]] bool operator==(const Rate&) const = default;
 };
 
 class TokenBucket {

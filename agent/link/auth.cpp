@@ -17,7 +17,7 @@ Error wrong(std::string detail) {
   return {ErrorKind::kConfiguration, Side::kLocal, std::move(detail)};
 }
 
-Result<std::vector<Kind>> kinds_of(const AuthOptions& options) {
+Result<std::vector<Kind>> kinds_of(const AuthOptions& options, const TokenSource* tokens) {
   std::vector<Kind> kinds;
   if (!options.token_file.empty()) {
     kinds.push_back({"authorization", make_bearer_auth(options.token_file)});
@@ -33,6 +33,8 @@ Result<std::vector<Kind>> kinds_of(const AuthOptions& options) {
   if (!options.basic_file.empty()) {
     kinds.push_back({"authorization", make_basic_auth(options.basic_file)});
   }
+  if (const auto checked = check_oauth_options(options.oauth); !checked) return checked.error();
+  if (options.oauth.given()) kinds.push_back({"authorization", make_oauth_auth(tokens)});
   for (const std::string& text : options.header_files) {
     Result<HeaderFile> header = parse_header_file(text);
     if (!header) return header.error();
@@ -44,8 +46,9 @@ Result<std::vector<Kind>> kinds_of(const AuthOptions& options) {
 
 }  // namespace
 
-Result<HelloCredentials> make_hello_credentials(const AuthOptions& options) {
-  Result<std::vector<Kind>> kinds = kinds_of(options);
+Result<HelloCredentials> make_hello_credentials(const AuthOptions& options,
+                                                const TokenSource* tokens) {
+  Result<std::vector<Kind>> kinds = kinds_of(options, tokens);
   if (!kinds) return kinds.error();
   if (kinds.value().empty()) return HelloCredentials{};
   // Copied with the profile that holds it.
@@ -54,7 +57,7 @@ Result<HelloCredentials> make_hello_credentials(const AuthOptions& options) {
   for (Kind& kind : kinds.value()) {
     if (std::find(fields.begin(), fields.end(), kind.field) != fields.end()) {
       return wrong("two credentials for the field " + kind.field +
-                   ": a gateway reads only one of token, user and password, or header");
+                   ": a gateway reads only one of token, user and password, OAuth, or header");
     }
     fields.push_back(kind.field);
     auths->push_back(std::move(kind.auth));

@@ -10,18 +10,6 @@ namespace ptth {
 
 namespace {
 
-// RFC 6750 section 2.1: b64token.
-bool is_bearer_token(std::string_view token) {
-  const size_t end = token.find_last_not_of('=');
-  if (end == std::string_view::npos) return false;
-  return std::all_of(
-      token.begin(), token.begin() + static_cast<std::ptrdiff_t>(end) + 1, [](char byte) {
-        const bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-        const bool digit = byte >= '0' && byte <= '9';
-        return letter || digit || std::string_view("-._~+/").find(byte) != std::string_view::npos;
-      });
-}
-
 Result<SecretField> bearer_field(const Secret& token, const std::string& where) {
   if (!is_bearer_token(token.reveal())) {
     return Error{ErrorKind::kConfiguration, Side::kLocal,
@@ -59,6 +47,18 @@ class FixedBearer final : public Auth {
 };
 
 }  // namespace
+
+// RFC 6750 section 2.1: b64token.
+bool is_bearer_token(std::string_view token) {
+  const size_t end = token.find_last_not_of('=');
+  if (end == std::string_view::npos) return false;
+  return std::all_of(
+      token.begin(), token.begin() + static_cast<std::ptrdiff_t>(end) + 1, [](char byte) {
+        const bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+        const bool digit = byte >= '0' && byte <= '9';
+        return letter || digit || std::string_view("-._~+/").find(byte) != std::string_view::npos;
+      });
+}
 
 std::unique_ptr<Auth> make_bearer_auth(std::string token_file) {
   return std::make_unique<BearerFromFile>(std::move(token_file));

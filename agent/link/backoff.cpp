@@ -44,6 +44,15 @@ Random make_seeded_random(uint64_t seed) {
   return random_from(std::mt19937_64(seed));
 }
 
+Backoff::Cause Backoff::cause_of(const Error& error) {
+  if (error.kind == ErrorKind::kRefused || error.kind == ErrorKind::kAbuse) return Cause::kRefused;
+  // What is wrong on our side, such as a file, can be mended at any time, also by machines.
+  if (error.kind == ErrorKind::kConfiguration && error.side == Side::kGateway) {
+    return Cause::kConfiguration;
+  }
+  return Cause::kUnavailable;
+}
+
 Backoff::Backoff(const BackoffOptions& options, Random random)
     : options_(options),
       random_(std::move(random)),

@@ -2,6 +2,7 @@
 
 // Backoff: how long a link waits before its next dial. It decides only; the link owns the timer.
 
+#include "common/error.h"
 #include "common/loop.h"
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct BackoffOptions {
   Milliseconds max{30'000};  // --reconnect-max
   Milliseconds healthy_after{
       10'000};                      // Attached for so long: the next failure starts at min again.
-  Milliseconds refused_min{5'000};  // Refused, or wrongly configured: never sooner.
+  Milliseconds refused_min{5'000};  // Refused, a flood, or wrongly configured: never sooner.
   Milliseconds retry_after_max{300'000};  // A gateway cannot send us away for longer than this.
   // A link that was attached and closed without a fault is dialled again at once, but for so long:
   // each costs a credit, and each at_once_per attached earns one. HAProxy closes idle links every
@@ -34,12 +35,17 @@ struct BackoffOptions {
   uint32_t at_once_burst = 4;
   Milliseconds at_once_per{2'000};
   Milliseconds at_once_jitter{10};
+
+  [[nodiscard]] bool operator==(const BackoffOptions&) const = default;
 };
 
 class Backoff {
  public:
-  // kConfiguration: what we ask for is wrong, and only a person can mend it.
+  // kRefused: our credentials by the gateway, or its flood by us. kConfiguration: what we ask for
+  // is wrong, and only a person can mend it.
   enum class Cause { kUnavailable, kRefused, kConfiguration };
+
+  [[nodiscard]] static Cause cause_of(const Error& error);
 
   Backoff(const BackoffOptions& options, Random random);
 

@@ -25,21 +25,24 @@ enum class Step { kSettings, kAsked, kReason, kMagic };
 
 class ConnectStream final : private TunnelStream::Owner, public HelloStream {
  public:
-  ConnectStream(Loop& loop, std::unique_ptr<ByteStream> connected, const ConnectHello& hello,
+  ConnectStream(Loop& loop, std::unique_ptr<TunnelStream> tunnel, const ConnectHello& hello,
                 Profile::Listener& listener)
-      : HelloStream(loop,
-                    std::make_unique<TunnelStream>(loop, std::move(connected), hello.options,
-                                                   static_cast<TunnelStream::Owner&>(*this)),
-                    listener),
+      : HelloStream(loop, std::move(tunnel), listener),
         loop_(loop),
         spec_(hello.spec),
         credentials_(hello.credentials),
         judge_(hello.spec),
         interim_bucket_(hello.spec.interim_answers),
-        reason_timeout_(loop, [this] { not_reversed(explain_end({})); }) {}
+        reason_timeout_(loop, [this] { not_reversed(explain_end({})); }) {
+    this->tunnel().set_owner(*this);
+  }
 
  private:
   // TunnelStream::Owner
+  void on_tunnel_carried(const Carrier& carrier) override { carried(carrier); }
+
+  void on_tunnel_leaving() override { replacement_wanted(); }
+
   void on_tunnel_ready(TunnelStream::ExtendedConnect extended_connect) override;
   void on_tunnel_interim() override;
   void on_tunnel_answer(const ResponseHead& head) override;
@@ -93,7 +96,7 @@ void ConnectStream::on_tunnel_ready(TunnelStream::ExtendedConnect extended_conne
 void ConnectStream::ask(const std::vector<SecretField>& credentials) {
   const std::string authority = to_string(spec_.uri.authority);
   const std::string offer = encode_channels(spec_.channels);
-  std::vector<Nghttp2Tunnel::FieldView> fields{{":method", spec_.method},
+  std::vector<Nghttp2Client::FieldView> fields{{":method", spec_.method},
                                                {":protocol", spec_.token},
                                                {":scheme", to_string(spec_.uri.scheme)},
                                                {":authority", authority},
@@ -185,7 +188,16 @@ Error ConnectStream::explain_end(const Error& error) {
 std::unique_ptr<ByteStream> make_connect_stream(Loop& loop, std::unique_ptr<ByteStream> connected,
                                                 const ConnectHello& hello,
                                                 Profile::Listener& listener) {
-  return std::make_unique<ConnectStream>(loop, std::move(connected), hello, listener);
+  auto connection =
+      std::make_unique<TunnelConnection>(loop, std::move(connected), hello.options, nullptr);
+  return make_connect_stream(loop, std::make_unique<TunnelStream>(std::move(connection)), hello,
+                             listener);
+}
+
+std::unique_ptr<ByteStream> make_connect_stream(Loop& loop, std::unique_ptr<TunnelStream> tunnel,
+                                                const ConnectHello& hello,
+                                                Profile::Listener& listener) {
+  return std::make_unique<ConnectStream>(loop, std::move(tunnel), hello, listener);
 }
 
 }  // namespace ptth

@@ -20,8 +20,14 @@ struct ConnectHello {
   const TunnelOptions& options;
 };
 
+// On a connection of its own.
 [[nodiscard]] std::unique_ptr<ByteStream> make_connect_stream(Loop& loop,
                                                               std::unique_ptr<ByteStream> connected,
+                                                              const ConnectHello& hello,
+                                                              Profile::Listener& listener);
+// In any stream.
+[[nodiscard]] std::unique_ptr<ByteStream> make_connect_stream(Loop& loop,
+                                                              std::unique_ptr<TunnelStream> tunnel,
                                                               const ConnectHello& hello,
                                                               Profile::Listener& listener);
 

@@ -1,6 +1,10 @@
 #include "agent/link/connection.h"
 
+#include "agent/link/challenge_answer.h"
+#include "agent/link/challenge_origin.h"
 #include "agent/link/magic_stream.h"
+#include "agent/link/tunnel_pool.h"
+#include "agent/link/worker_document_origin.h"
 #include "agent/relay/http1_session.h"
 #include "agent/relay/http2_session.h"
 
@@ -19,6 +23,7 @@ DialOptions dial_options(const GatewayOptions& gateway, const Detour* detour, ui
   DialOptions options;
   options.host = detour == nullptr ? gateway.host : detour->host;
   options.port = detour == nullptr ? gateway.port : detour->port;
+  if (detour == nullptr) options.address_hints = gateway.address_hints;
   options.index = index;
   options.race_delay = gateway.address_race_delay;
   options.deadline = gateway.connect_timeout;
@@ -44,10 +49,25 @@ Connection::Connection(Parameters parameters, Connection::Listener& listener)
       step_(LinkState::kResolving),
       began_ms_(loop_.now_ms()),
       deadline_(loop_, [this] { on_deadline(); }) {
-  dial();
+  trial_.offer = parameters_.detour ? ProfileOffer(*parameters_.detour->profile)
+                                    : std::move(parameters_.offer);
+  const auto& offered = trial_.offer.profiles();
+  if (offered.size() == 1) trial_.agreed = offered.front();
+  if (parameters_.around.tunnels != nullptr && !parameters_.detour) {
+    borrow();
+  } else {
+    dial();
+  }
 }
 
 Connection::~Connection() = default;
+
+// What carries the channel is there, or dials for us and others.
+void Connection::borrow() {
+  is_lent_ = true;
+  step_ = LinkState::kConnecting;
+  stream_ = profile().reverse_lent(loop_, parameters_.around.tunnels->lend(), *this);
+}
 
 void Connection::dial() {
   const GatewayOptions& gateway = parameters_.gateway;
@@ -71,6 +91,11 @@ void Connection::drain() {
 
 void Connection::abort() {
   session_->abort();
+}
+
+void Connection::set_capacity(uint32_t capacity) {
+  parameters_.capacity = capacity;
+  if (session_) session_->set_capacity(capacity);
 }
 
 void Connection::silence() {
@@ -97,6 +122,10 @@ Milliseconds Connection::attached_for() const {
 
 Milliseconds Connection::age() const {
   return Milliseconds(loop_.now_ms() - began_ms_);
+}
+
+Milliseconds Connection::carrier_age() const {
+  return age() + carrier_head_start_;
 }
 
 void Connection::on_resolved() {
@@ -139,13 +168,13 @@ void Connection::secure(std::unique_ptr<ByteStream> stream) {
   const GatewayOptions& gateway = parameters_.gateway;
   TlsStream::Parameters tls;
   tls.server_name = tls_name();
-  tls.alpn = gateway.alpn.empty() ? profile().default_alpn() : gateway.alpn;
+  tls.alpn = gateway.alpn.empty() ? trial_.offer.default_alpn() : gateway.alpn;
   for (const std::string& id : http1_alpn()) {
     if (!contains(tls.alpn, id)) tls.alpn.push_back(id);
   }
-  tls.require_alpn = profile().requires_alpn();
-  tls.require_certificate_request = profile().requires_certificate_request();
-  if (profile().may_leave_tls()) {
+  tls.require_alpn = trial_.offer.requires_alpn();
+  tls.require_certificate_request = trial_.offer.requires_certificate_request();
+  if (trial_.offer.may_leave_tls()) {
     auto gate = std::make_unique<RecordGate>(loop_, std::move(stream));
     gate_ = gate.get();
     stream = std::move(gate);
@@ -157,6 +186,10 @@ void Connection::secure(std::unique_ptr<ByteStream> stream) {
 void Connection::on_secured() {
   if (silent_) return;
   tls_version_ = securing_->tls_version();
+  if (parameters_.gateway.challenge.enabled()) {
+    exporter_ = securing_->exporter_value(kChallengeExporterLabel);
+  }
+  if (!agree()) return;
   deadline_.start(parameters_.gateway.hello_timeout);
   if (contains(http1_alpn(), securing_->alpn())) {
     stream_ = make_http1_stream(loop_, std::move(securing_), *this);
@@ -166,11 +199,33 @@ void Connection::on_secured() {
   move_to(LinkState::kReversing);
 }
 
+// The gateway's ALPN id says which profile it means, if several were offered.
+bool Connection::agree() {
+  const bool was_asked = securing_->asked_for_certificate();
+  trial_.showed_certificate = was_asked && parameters_.gateway.tls_options.has_certificate();
+  trial_.agreed = trial_.offer.agreed(securing_->alpn());
+  if (trial_.agreed == nullptr) {
+    end({ErrorKind::kProtocol, Side::kGateway,
+         "the gateway agreed on no application protocol (ALPN) of " + trial_.offer.names(), true});
+    return false;
+  }
+  if (profile().requires_certificate_request() && !was_asked) {
+    end({ErrorKind::kProtocol, Side::kGateway,
+         "the gateway chose " + std::string(profile().name()) +
+             " and did not ask for our certificate, so it cannot know who we are",
+         true});
+    return false;
+  }
+  return true;
+}
+
 void Connection::on_handshake_failed(const Error& error) {
   end(error);
 }
 
 void Connection::reverse(std::unique_ptr<ByteStream> stream) {
+  // Without TLS there is no ALPN that could tell several apart.
+  trial_.agreed = trial_.offer.profiles().front();
   deadline_.start(parameters_.gateway.hello_timeout);
   stream_ = profile().reverse(loop_, std::move(stream), *this);
   move_to(LinkState::kReversing);
@@ -185,23 +240,66 @@ void Connection::on_reversed(ChannelProtocol channel) {
   options.gateway = parameters_.gateway.name;
   options.link_id = parameters_.link_id;
   options.capacity = parameters_.capacity;
+  options.refusal = parameters_.gateway.refusal;
   options.rules = parameters_.gateway.rules;
   options.drain_style = profile().drain_style();
   options.capacity_in_second_settings = profile().capacity_in_second_settings();
   options.origin_frame = profile().announced_origins();
   options.scheme = parameters_.gateway.tls ? Scheme::kHttps : Scheme::kHttp;
   const auto start = channel == ChannelProtocol::kHttp2 ? start_http2_session : start_http1_session;
-  session_ =
-      start({loop_, *stream_, around.origin, around.log, around.relay_metrics, around.budget},
-            std::move(options), *this);
+  challenge_ = make_challenge();
+  Origin& behind_document = challenge_ ? *challenge_ : around.origin;
+  worker_document_ = make_worker_document(behind_document);
+  Origin& origin = worker_document_ ? *worker_document_ : behind_document;
+  session_ = start(
+      {loop_, *stream_, origin, around.log, around.relay_metrics, around.budget, around.turn_share},
+      std::move(options), *this);
   if (step_ == LinkState::kAttached) return;
   deadline_.start(parameters_.gateway.session.settings_timeout);
   move_to(LinkState::kAttaching);
 }
 
+std::unique_ptr<Origin> Connection::make_challenge() const {
+  const GatewayOptions& gateway = parameters_.gateway;
+  // The check of the configuration says so, too: an answer is for whom TLS has verified.
+  if (!gateway.challenge.enabled() || !gateway.tls) return nullptr;
+  const Link::Surroundings& around = parameters_.around;
+  ChallengeParameters challenge;
+  challenge.gateway = gateway.name;
+  challenge.link_id = parameters_.link_id;
+  challenge.worker = gateway.rules.worker_id;
+  challenge.host = tls_name();
+  challenge.port = parameters_.detour ? parameters_.detour->port : gateway.port;
+  challenge.exporter = exporter_;
+  return make_challenge_origin({loop_, around.origin, around.log, around.metrics},
+                               gateway.challenge, std::move(challenge));
+}
+
+// TLS has verified the gateway, and whoever speaks now has that TLS session, or one that it has
+// begun since with a certificate that was verified, too.
+bool Connection::has_verified_gateway() const {
+  const GatewayOptions& gateway = parameters_.gateway;
+  return gateway.tls && !(profile().may_leave_tls() && gateway.envoy.insecure_handover);
+}
+
+std::unique_ptr<Origin> Connection::make_worker_document(Origin& inner) const {
+  const GatewayOptions& gateway = parameters_.gateway;
+  const Link::Surroundings& around = parameters_.around;
+  const bool is_there = !gateway.worker_document.path.empty() && around.worker_facts;
+  if (!is_there || !has_verified_gateway()) return nullptr;
+  WorkerDocumentParameters document;
+  document.gateway = gateway.name;
+  document.host = tls_name();
+  document.port = parameters_.detour ? parameters_.detour->port : gateway.port;
+  document.facts = around.worker_facts;
+  return make_worker_document_origin({loop_, inner, around.metrics}, gateway.worker_document,
+                                     std::move(document));
+}
+
 // What the gateway can use at any time is attached, though its session has not begun.
-void Connection::on_held() {
+void Connection::on_held(ChannelProtocol channel) {
   if (silent_) return;
+  channel_ = channel;
   deadline_.stop();
   attached_ms_ = loop_.now_ms();
   move_to(LinkState::kAttached);
@@ -216,6 +314,22 @@ void Connection::on_hello_progress() {
     deadline_.start(parameters_.gateway.hello_timeout);
 }
 
+void Connection::on_carried(const Carrier& carrier) {
+  if (silent_) return;
+  address_ = carrier.address;
+  tls_version_ = carrier.tls_version;
+  exporter_ = carrier.exporter;
+  carrier_head_start_ = std::max(carrier.age - age(), Milliseconds(0));
+  deadline_.start(parameters_.gateway.hello_timeout);
+  move_to(LinkState::kReversing);
+}
+
+void Connection::on_replacement_wanted() {
+  if (silent_) return;
+  replacement_wanted_ = true;
+  if (step_ == LinkState::kAttached) listener_.on_connection_replacement_wanted(*this);
+}
+
 void Connection::on_redirected(const Redirect* redirect) {
   if (silent_) return;
   is_moved_ = redirect != nullptr;
@@ -228,7 +342,7 @@ void Connection::on_redirected(const Redirect* redirect) {
 std::vector<std::string> Connection::http1_alpn() const {
   const GatewayOptions& gateway = parameters_.gateway;
   const bool is_configured = !gateway.alpn.empty() || !gateway.http1_alpn.empty();
-  return is_configured ? gateway.http1_alpn : profile().http1_alpn();
+  return is_configured ? gateway.http1_alpn : trial_.offer.http1_alpn();
 }
 
 std::string Connection::tls_name() const {
@@ -253,15 +367,12 @@ std::unique_ptr<Detour> Connection::make_detour(const Redirect& redirect) const 
   return detour;
 }
 
-const Profile& Connection::profile() const {
-  return parameters_.detour ? *parameters_.detour->profile : parameters_.around.profile;
-}
-
 void Connection::on_session_attached() {
   if (silent_ || step_ == LinkState::kAttached) return;
   deadline_.stop();
   attached_ms_ = loop_.now_ms();
   move_to(LinkState::kAttached);
+  if (!silent_ && replacement_wanted_) listener_.on_connection_replacement_wanted(*this);
 }
 
 void Connection::on_session_leaving() {
@@ -293,6 +404,7 @@ void Connection::on_deadline() {
 
 void Connection::move_to(LinkState step) {
   step_ = step;
+  trial_.step = step;
   listener_.on_connection_step(*this, step);
 }
 
@@ -305,16 +417,16 @@ void Connection::end(Error error) {
 
 // In TLS 1.3 a client learns only with its first read that its certificate was not accepted, and
 // some gateways (HAProxy) then just close.
-void Connection::judge(Error& error) const {
+void Connection::judge(Error& error) {
   const bool before_attached = step_ == LinkState::kReversing || step_ == LinkState::kAttaching;
   if (!before_attached || error.kind != ErrorKind::kClosed || !parameters_.gateway.tls) return;
+  if (is_lent_) return;  // The gateway has spoken since.
   const std::string& certificate = parameters_.gateway.tls_options.identity_file();
   if (certificate.empty()) {
     error.detail += " right after TLS (it may require a client certificate: --cert-file)";
     return;
   }
-  error.kind = ErrorKind::kRefused;
-  error.retryable = false;
+  trial_.probably_refused = true;
   error.detail += " right after TLS: it probably does not accept the certificate in " + certificate;
 }
 

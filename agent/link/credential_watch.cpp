@@ -1,6 +1,7 @@
 #include "agent/link/credential_watch.h"
 
 #include "agent/link/auth.h"
+#include "agent/link/challenge_answer.h"
 
 #include <algorithm>
 #include <chrono>
@@ -16,13 +17,10 @@ constexpr int64_t kSecondsPerHour = 3'600;
 
 std::vector<std::string> files_of(const GatewayOptions& gateway) {
   const EnvoyOptions& envoy = gateway.envoy;
-  std::vector<std::string> files = {gateway.auth.token_file,
-                                    gateway.auth.basic_file,
-                                    gateway.proxy.ca_file,
-                                    envoy.cert_file,
-                                    gateway.proxy.credentials_file,
-                                    envoy.key_file,
-                                    envoy.ca_file};
+  std::vector<std::string> files = {
+      gateway.auth.token_file,        gateway.auth.basic_file, gateway.challenge.token_file,
+      gateway.challenge.key_file,     gateway.proxy.ca_file,   envoy.cert_file,
+      gateway.proxy.credentials_file, envoy.key_file,          envoy.ca_file};
   for (const std::string& text : gateway.auth.header_files) {
     if (const auto header = parse_header_file(text)) files.push_back(header.value().file);
   }
@@ -44,14 +42,19 @@ CredentialWatch::CredentialWatch(const Surroundings& around, const GatewayOption
       uses_tls_(gateway.tls),
       tls_options_(gateway.tls_options),
       auth_options_(gateway.auth),
+      challenge_options_(gateway.challenge),
       warn_before_(std::chrono::duration_cast<std::chrono::seconds>(expiry_warning).count()),
       files_(files_of(gateway)),
       in_use_(stamps()),
       seen_(in_use_) {
   if (!uses_tls_ || !tls_options_.has_certificate()) return;
-  if (const auto context = around_.tls_contexts.for_client(tls_options_)) {
+  const auto context = around_.tls_contexts.for_client(tls_options_);
+  if (context) {
     note_expiry(*context.value());
+    return;
   }
+  around_.log.warn("our credentials cannot be used: links wait until they are mended",
+                   {{"gateway", gateway_}, {"detail", context.error().detail}});
 }
 
 std::vector<FileStamp> CredentialWatch::stamps() const {
@@ -86,7 +89,11 @@ Result<void> CredentialWatch::try_credentials() {
     if (!context) return context.error();
     note_expiry(*context.value());
   }
-  const auto credentials = make_hello_credentials(auth_options_);
+  if (auto usable = try_challenge(challenge_options_); !usable) return usable;
+  // What OAuth needs is read at each fetch, and no link waits for that.
+  AuthOptions options = auth_options_;
+  options.oauth = {};
+  const auto credentials = make_hello_credentials(options);
   if (!credentials) return credentials.error();
   if (!credentials.value()) return {};
   const auto fields = credentials.value()();
@@ -108,7 +115,9 @@ void CredentialWatch::note_expiry(const TlsContext& context) {
 }
 
 void CredentialWatch::warn_of_expiry(int64_t now) {
-  if (expiry_ == 0 || now < warn_from_ || now < next_warning_) return;
+  // Further away than one warning from the next: the clock has been set back.
+  const bool is_over_soon = next_warning_ - now <= kSecondsPerDay && now < next_warning_;
+  if (expiry_ == 0 || now < warn_from_ || is_over_soon) return;
   next_warning_ = now + kSecondsPerDay;
   constexpr const char* kSoon =
       "our certificate expires soon: renew its file, no restart is needed";

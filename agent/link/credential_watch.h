@@ -46,6 +46,7 @@ class CredentialWatch {
   bool uses_tls_;
   TlsOptions tls_options_;
   AuthOptions auth_options_;
+  ChallengeOptions challenge_options_;
   int64_t warn_before_;
   std::vector<std::string> files_;
   std::vector<FileStamp> in_use_;

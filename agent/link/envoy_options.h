@@ -29,6 +29,8 @@ struct EnvoyOptions {
 
   // As of a TLS server.
   [[nodiscard]] TlsOptions inner_tls() const;
+
+  [[nodiscard]] bool operator==(const EnvoyOptions&) const = default;
 };
 
 // kConfiguration: an id is missing or cannot be used, a file is missing.

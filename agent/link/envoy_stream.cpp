@@ -151,12 +151,12 @@ void EnvoyStream::on_hello_accepted(const std::string& channel, Bytes rest) {
   if (gate_ != nullptr && rest.empty()) {
     step_ = Step::kFirstByte;
     gate_->divert(raw_listener_);
-    held();
+    held(ChannelProtocol::kHttp2);
     return;
   }
   step_ = Step::kPings;
   cover_ = gate_ == nullptr ? Cover::kNone : Cover::kOuterTls;
-  held();
+  held(ChannelProtocol::kHttp2);
   if (!rest.empty()) on_pings(rest);
 }
 

@@ -1,5 +1,7 @@
 #include "agent/link/hello_judge.h"
 
+#include "common/http_rules.h"
+
 #include <algorithm>
 #include <chrono>
 #include <limits>
@@ -98,6 +100,24 @@ bool repeats(std::string_view text, const Secret& secret) {
   return repeats_piece(text, whole) || repeats_piece(text, whole.substr(whole.rfind(' ') + 1));
 }
 
+// A parameter of a challenge (RFC 9110 section 11.2), without its quotes; empty if there is none.
+std::string_view challenge_parameter(std::string_view challenge, std::string_view name) {
+  std::string_view rest = challenge.substr(std::min(challenge.find(' '), challenge.size()));
+  while (!rest.empty()) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(" \t,"), rest.size()));
+    const size_t equals = rest.find('=');
+    if (equals == std::string_view::npos) return {};
+    const std::string_view found = rest.substr(0, equals);
+    rest.remove_prefix(equals + 1);
+    const bool is_quoted = rest.starts_with('"');
+    if (is_quoted) rest.remove_prefix(1);
+    const size_t end = std::min(rest.find_first_of(is_quoted ? "\"" : " \t,"), rest.size());
+    if (equals_ignoring_case(found, name)) return rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return {};
+}
+
 }  // namespace
 
 HelloJudge::HelloJudge(const HelloSpec& spec) : spec_(spec) {}
@@ -128,7 +148,15 @@ HelloOutcome HelloJudge::judge(HelloAnswer answer) {
   Refusal refusal = refusal_of(head.status);
   refusal.text += " (" + std::to_string(head.status) + ")";
   const auto challenge = head.fields.find("www-authenticate");
-  if (challenge) refusal.text += ", by " + shown(challenge->substr(0, challenge->find(' ')));
+  if (challenge) {
+    refusal.text += ", by " + shown(challenge->substr(0, challenge->find(' ')));
+    const std::string_view error = challenge_parameter(*challenge, "error");
+    const std::string_view description = challenge_parameter(*challenge, "error_description");
+    // RFC 6750 section 3.1: expired, revoked, malformed. A token is read anew at each dial.
+    if (error == "invalid_token")
+      refusal.text += ": the token has expired, or is not valid: renew it";
+    if (!description.empty()) refusal.text += ": " + shown(description);
+  }
   if (!answer_.upgrade.empty()) refusal.text += ", to " + shown(answer_.upgrade);
   error_ = {refusal.kind, Side::kGateway, std::move(refusal.text),
             refusal.kind == ErrorKind::kUnavailable, retry_after(head.fields, system_now())};
@@ -270,24 +298,6 @@ bool HelloJudge::tells_secrets(std::string_view text) const {
 // A part of the answer's head.
 std::string HelloJudge::shown(std::string_view text) const {
   return head_tells_secrets_ ? std::string(Secret::kMask) : visible(text, kNameShownMax);
-}
-
-Milliseconds retry_after(const FieldList& fields, HttpTime now) {
-  // More than any limit of ours, and far from overflow.
-  constexpr uint64_t kSecondsMax = UINT64_C(1) << 40;
-  const auto value = fields.find("retry-after");
-  if (!value) return Milliseconds(0);
-  const bool is_delay = !value->empty() && value->find_first_not_of("0123456789") == value->npos;
-  if (is_delay) {
-    const uint64_t seconds = parse_content_length(*value).value_or(kSecondsMax);
-    return std::chrono::seconds(std::min(seconds, kSecondsMax));
-  }
-  const auto until = parse_http_date(*value);
-  if (!until) return Milliseconds(0);
-  // By the gateway's own clock if it tells it: ours may be wrong.
-  const auto date = fields.find("date");
-  const HttpTime from = (date ? parse_http_date(*date) : std::nullopt).value_or(now);
-  return std::max<Milliseconds>(*until - from, Milliseconds(0));
 }
 
 Result<HttpUri> resolve_location(std::string_view location, const HttpUri& base) {

@@ -10,6 +10,7 @@
 #include "common/http_message.h"
 #include "common/http_uri.h"
 #include "common/loop.h"
+#include "common/retry_after.h"
 #include "common/secret.h"
 
 #include <cstdint>
@@ -90,10 +91,6 @@ class HelloJudge {
   HttpUri location_;
   Error error_;
 };
-
-// What Retry-After asks for (RFC 9110 section 10.2.3), from now or, for a date, from the answer's
-// own; 0 if nothing that can be understood.
-[[nodiscard]] Milliseconds retry_after(const FieldList& fields, HttpTime now);
 
 // Where Location leads from base; kProtocol unless it is a URI or an absolute path.
 [[nodiscard]] Result<HttpUri> resolve_location(std::string_view location, const HttpUri& base);

@@ -172,6 +172,8 @@ Result<HelloSpec> make_hello_spec(const HelloDefaults& defaults, const HelloOpti
   spec.redirects_max = options.redirects_max;
   spec.interim_answers = options.interim_answers;
   spec.states_no_body = defaults.states_no_body;
+  spec.is_poll = defaults.is_poll;
+  spec.poll_timeout = options.poll_timeout;
   if (const auto taken = take_lists(options, defaults, spec); !taken) return taken.error();
   return spec;
 }

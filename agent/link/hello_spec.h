@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/http_message.h"
 #include "common/http_uri.h"
+#include "common/loop.h"
 #include "common/token_bucket.h"
 
 #include <cstdint>
@@ -34,8 +35,11 @@ struct HelloOptions {
   ServedAuthorities origins;                // serialized_origin; empty: all that is served.
   std::vector<std::string> redirect_hosts;  // Where 307 and 308 may lead; empty: the same host.
   uint32_t redirects_max = 4;               // One after the other.
+  Milliseconds poll_timeout{300'000};       // Of a profile whose hello is a poll.
   // A gateway that makes us wait says so with 1xx; more often than this is an attack.
   Rate interim_answers{32, 1};
+
+  [[nodiscard]] bool operator==(const HelloOptions&) const = default;
 };
 
 // What a profile brings.
@@ -50,6 +54,7 @@ struct HelloDefaults {
   std::vector<std::string_view> channels;
   std::string_view status;      // Empty: any 2xx but 204.
   bool states_no_body = false;  // Content-Length: 0.
+  bool is_poll = false;         // The answer may come only when the gateway needs us.
 };
 
 // Where the gateway is, as configured.
@@ -74,6 +79,10 @@ struct HelloSpec {
   std::vector<std::string> redirect_hosts;  // In lower case; at least that of the URI.
   uint32_t redirects_max = 0;
   Rate interim_answers{};
+  bool is_poll = false;
+  Milliseconds poll_timeout{};  // Asked anew on another connection after that.
+  // A gateway that has not said no for so long holds the hello until it needs us.
+  Milliseconds poll_settle_time{200};
 };
 
 // kConfiguration: what is wrong, and which setting mends it.

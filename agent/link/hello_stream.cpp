@@ -47,6 +47,10 @@ void HelloStream::break_off() {
   beneath_->break_off();
 }
 
+void HelloStream::bound_kernel_unsent(size_t bytes) {
+  beneath_->bound_kernel_unsent(bytes);
+}
+
 std::unique_ptr<ByteStream> HelloStream::take_beneath() {
   beneath_->set_listener(nullptr);
   return std::move(beneath_);

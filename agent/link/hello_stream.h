@@ -23,6 +23,7 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
   void resume_reading() final;
   void shutdown() final;
   void break_off() final;
+  void bound_kernel_unsent(size_t bytes) final;
 
  protected:
   HelloStream(Loop& loop, std::unique_ptr<ByteStream> beneath, Profile::Listener& profile_listener);
@@ -36,8 +37,17 @@ class HelloStream : public ByteStream, private ByteStream::Listener {
   // The gateway asked for patience. Nothing is called back from it.
   void hello_progress() { profile_listener_.on_hello_progress(); }
 
+  // As the Profile::Listener has them. Nothing is called back from them either.
+  void carried(const Carrier& carrier) {
+    if (in_hello()) profile_listener_.on_carried(carrier);
+  }
+
+  void replacement_wanted() {
+    if (state_ != State::kFailed) profile_listener_.on_replacement_wanted();
+  }
+
   // The gateway keeps the connection for later.
-  void held() { profile_listener_.on_held(); }
+  void held(ChannelProtocol channel) { profile_listener_.on_held(channel); }
 
   // As Profile::Listener::on_redirected; to be called as the two below.
   void redirected(const Redirect* redirect);

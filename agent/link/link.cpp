@@ -1,7 +1,5 @@
-#include "agent/link/link.h"
-
-#include "agent/link/connection.h"
-#include "agent/link/link_metrics.h"
+#include "agent/link/gateway_link.h"
+#include "agent/link/tunnel_pool.h"
 
 #include <algorithm>
 #include <string>
@@ -17,113 +15,7 @@ constexpr size_t kRetiringMax = 4;
 // What an aborted session gets to send its last frames.
 constexpr Milliseconds kAbortGrace{1'000};
 
-Backoff::Cause cause_of(const Error& error) {
-  if (error.kind == ErrorKind::kRefused) return Backoff::Cause::kRefused;
-  // What is wrong on our side, such as a file, can be mended at any time, also by machines.
-  if (error.kind == ErrorKind::kConfiguration && error.side == Side::kGateway) {
-    return Backoff::Cause::kConfiguration;
-  }
-  return Backoff::Cause::kUnavailable;
-}
-
-// The policy of a link over time; each pass is a Connection.
-class GatewayLink final : public Link, private Connection::Listener {
- public:
-  GatewayLink(const Surroundings& around, const GatewayOptions& options, uint32_t index,
-              uint32_t capacity);
-  ~GatewayLink() override;
-  GatewayLink(const GatewayLink&) = delete;
-  GatewayLink& operator=(const GatewayLink&) = delete;
-  GatewayLink(GatewayLink&&) = delete;
-  GatewayLink& operator=(GatewayLink&&) = delete;
-
-  void start() override { command(Command::kStart); }
-
-  void drain() override { command(Command::kDrain); }
-
-  void abort() override { command(Command::kAbort); }
-
-  void renew(std::string_view reason) override;
-
-  [[nodiscard]] LinkState state() const override { return state_; }
-
-  [[nodiscard]] const std::string& gateway() const override { return options_.name; }
-
-  [[nodiscard]] uint64_t id() const override { return index_; }
-
-  [[nodiscard]] size_t exchanges_in_flight() const override;
-
-  [[nodiscard]] bool carries_one_exchange() const override { return carries_one_exchange_; }
-
-  [[nodiscard]] bool credentials_refused() const override { return credentials_refused_; }
-
-  [[nodiscard]] const std::string& last_error() const override { return last_error_; }
-
- private:
-  // Each outranks those before it.
-  enum class Command { kNone, kStart, kDrain, kAbort };
-
-  void on_connection_step(Connection& connection, LinkState step) override;
-  void on_connection_leaving(Connection& connection) override;
-  void on_connection_load_changed(Connection& connection) override;
-  void on_connection_ended(Connection& connection, const Error& error) override;
-  void on_connection_redirected(Connection& connection, std::unique_ptr<Detour> detour) override;
-
-  void command(Command command);
-  void obey();
-  void dial();
-  void on_active_ended(Milliseconds attached_for, const Error& error);
-  void redial_at_once(Counter& redials, std::string_view reason);
-  void back_off(Milliseconds wait, std::string_view reason);
-  void plan_renewal(Milliseconds wait, std::string_view reason);
-  void plan_renewal_by_age();
-  void dial_successor();
-  void on_successor_ended(const Error& error);
-  void on_successor_redirected(std::unique_ptr<Detour> detour);
-  void succeed();
-  void retire_active();
-  void drop_successor();
-  [[nodiscard]] std::unique_ptr<Connection> make_connection();
-  void note_failure(const Error& error);
-  void note_attached();
-  void begin_drain();
-  void begin_abort();
-  [[nodiscard]] std::vector<Connection*> stop_dialling();
-  void close_if_done();
-  void discard(std::unique_ptr<Connection> connection);
-  void discard_all();
-  void transition(LinkState to, std::string_view reason);
-  void log_transition(LinkState from, std::string_view reason) const;
-
-  Surroundings around_;
-  GatewayOptions options_;
-  uint32_t index_;
-  uint32_t capacity_;
-  LinkMetrics metrics_;
-  Random random_;
-  Backoff backoff_;
-  Backoff renewal_backoff_;
-  LinkState state_ = LinkState::kIdle;
-  Command wanted_ = Command::kNone;
-  bool failing_ = false;  // The last attempt failed, and so is worth a warning.
-  bool credentials_refused_ = false;
-  bool carries_one_exchange_ = false;
-  std::string last_error_;
-  Milliseconds wait_{0};
-  // For the next dial only.
-  std::unique_ptr<Detour> detour_;
-  uint32_t redirects_ = 0;  // One after the other.
-  std::unique_ptr<Connection> active_;
-  // Dialled while active_ is attached, to replace it.
-  std::unique_ptr<Connection> successor_;
-  std::string renewal_reason_;
-  // Left by the gateway, oldest first.
-  std::vector<std::unique_ptr<Connection>> retiring_;
-  Timer redial_;
-  Timer renewal_;
-  Timer abort_grace_;
-  EndOfTurn obey_;
-};
+}  // namespace
 
 GatewayLink::GatewayLink(const Surroundings& around, const GatewayOptions& options, uint32_t index,
                          uint32_t capacity)
@@ -131,25 +23,20 @@ GatewayLink::GatewayLink(const Surroundings& around, const GatewayOptions& optio
       options_(options),
       index_(index),
       capacity_(capacity),
-      metrics_(around.metrics, options.name),
+      record_(around.log, around.metrics, options.name, index),
+      metrics_(record_.metrics()),
       random_(around.random ? around.random : make_random()),
       backoff_(options.backoff, random_),
       renewal_backoff_(options.backoff, random_),
       redial_(around.loop, [this] { dial(); }),
       renewal_(around.loop, [this] { dial_successor(); }),
+      look_(around.loop, [this] { look_for_better(); }),
       abort_grace_(around.loop,
                    [this] {
                      discard_all();
                      close_if_done();
                    }),
-      obey_(around.loop, [this] { obey(); }) {
-  metrics_.in_state(state_).add(1);
-}
-
-GatewayLink::~GatewayLink() {
-  metrics_.in_state(state_).add(-1);
-  if (credentials_refused_) metrics_.credentials_refused.add(-1);
-}
+      obey_(around.loop, [this] { obey(); }) {}
 
 size_t GatewayLink::exchanges_in_flight() const {
   size_t count = active_ ? active_->exchanges_in_flight() : 0;
@@ -164,15 +51,15 @@ void GatewayLink::command(Command command) {
 }
 
 void GatewayLink::obey() {
-  if (state_ == LinkState::kClosed) return;
+  if (state() == LinkState::kClosed) return;
   switch (wanted_) {
     case Command::kNone:
       return;
     case Command::kStart:
-      if (state_ == LinkState::kIdle) dial();
+      if (state() == LinkState::kIdle) dial();
       return;
     case Command::kDrain:
-      if (state_ != LinkState::kDraining) begin_drain();
+      if (state() != LinkState::kDraining) begin_drain();
       return;
     case Command::kAbort:
       begin_abort();
@@ -180,48 +67,81 @@ void GatewayLink::obey() {
   }
 }
 
-std::unique_ptr<Connection> GatewayLink::make_connection() {
-  metrics_.dials.add();
-  return std::make_unique<Connection>(
-      Connection::Parameters{around_, options_, index_, capacity_, id(), std::move(detour_)},
+std::unique_ptr<Connection> GatewayLink::make_connection(ProfileOffer offer) {
+  auto connection = std::make_unique<Connection>(
+      Connection::Parameters{around_, options_, index_, capacity_, id(), std::move(offer),
+                             std::move(detour_)},
       static_cast<Connection::Listener&>(*this));
+  record_.note_dial(connection->trial().offer);
+  return connection;
 }
 
 void GatewayLink::dial() {
-  active_ = make_connection();
+  active_ = make_connection(around_.profiles.next());
   transition(active_->step(), "dial");
 }
 
 void GatewayLink::on_connection_step(Connection& connection, LinkState step) {
-  if (step == LinkState::kAttached) carries_one_exchange_ = connection.carries_one_exchange();
+  if (step == LinkState::kAttached) {
+    carries_one_exchange_ = connection.carries_one_exchange();
+    if (connection.has_session()) note_worked(connection);
+  }
   if (&connection == successor_.get()) {
     if (step == LinkState::kAttached) succeed();
     return;
   }
-  if (state_ == LinkState::kDraining || &connection != active_.get()) return;
-  if (step == LinkState::kAttached) note_attached();
-  transition(step, "");
+  if (state() == LinkState::kDraining || &connection != active_.get()) return;
+  if (step != LinkState::kAttached) {
+    transition(step, "");
+    return;
+  }
+  note_attached();
+  record_.move_to_attached(connection);
+  around_.listener.on_link_state(*this, step);
+}
+
+// What a gateway holds without a session has not shown yet that it means it.
+void GatewayLink::note_worked(Connection& connection) {
+  if (connection.trial().has_worked) return;
+  connection.note_worked();
+  around_.profiles.worked(connection.trial(), around_.loop.now_ms());
 }
 
 // Make before break: the session goes on with what it has while the next one is dialled.
 void GatewayLink::on_connection_leaving(Connection& connection) {
-  if (state_ != LinkState::kAttached || &connection != active_.get()) return;
+  if (state() != LinkState::kAttached || &connection != active_.get()) return;
   drop_successor();
   retire_active();
   redial_at_once(metrics_.redials_after_leaving, "the gateway sends no new requests here");
 }
 
-void GatewayLink::on_connection_load_changed(Connection& /*connection*/) {
+// The gateway may still send requests here, until it hears from the session that they belong
+// elsewhere.
+void GatewayLink::on_connection_replacement_wanted(Connection& connection) {
+  if (state() != LinkState::kAttached || &connection != active_.get()) return;
+  drop_successor();
+  is_look_ = false;
+  metrics_.redials_after_leaving.add();
+  plan_renewal(backoff_.at_once().value_or(options_.backoff.max),
+               "the gateway leaves the connection that carries it");
+}
+
+void GatewayLink::on_connection_load_changed(Connection& connection) {
+  note_worked(connection);
   around_.listener.on_link_load_changed(*this);
 }
 
 void GatewayLink::retire_active() {
   backoff_.was_attached(active_->attached_for());
+  retire(std::move(active_));
+}
+
+void GatewayLink::retire(std::unique_ptr<Connection> connection) {
   if (retiring_.size() == kRetiringMax) {
     discard(std::move(retiring_.front()));
     retiring_.erase(retiring_.begin());
   }
-  retiring_.push_back(std::move(active_));
+  retiring_.push_back(std::move(connection));
 }
 
 void GatewayLink::on_connection_ended(Connection& connection, const Error& error) {
@@ -231,10 +151,12 @@ void GatewayLink::on_connection_ended(Connection& connection, const Error& error
   }
   if (&connection == active_.get()) {
     const Milliseconds attached_for = active_->attached_for();
+    const ProfileTrial trial = active_->trial();
+    if (active_->has_been_asked()) around_.profiles.used(*trial.agreed);
     backoff_.was_useful(active_->exchanges_answered());
     discard(std::move(active_));
-    if (state_ != LinkState::kDraining) {
-      on_active_ended(attached_for, error);
+    if (state() != LinkState::kDraining) {
+      on_active_ended(trial, attached_for, error);
       return;
     }
   } else {
@@ -254,9 +176,11 @@ void GatewayLink::on_connection_redirected(Connection& connection, std::unique_p
     on_successor_redirected(std::move(detour));
     return;
   }
-  CHECK_INVARIANT(&connection == active_.get() && state_ == LinkState::kReversing);
+  CHECK_INVARIANT(&connection == active_.get() && !active_->has_session());
   const Milliseconds waited = active_->age();
+  const ProfileTrial trial = active_->trial();
   const bool is_moved = connection.is_moved();
+  drop_successor();
   discard(std::move(active_));
   detour_ = std::move(detour);
   if (!is_moved) {
@@ -265,14 +189,16 @@ void GatewayLink::on_connection_redirected(Connection& connection, std::unique_p
   } else if (++redirects_ <= options_.hello.redirects_max) {
     redial_at_once(metrics_.redials_elsewhere, "the gateway sends us to " + detour_->host);
   } else {
-    on_active_ended({}, {ErrorKind::kConfiguration, Side::kGateway,
-                         "the gateway sends us from place to place", false});
+    on_active_ended(trial, {},
+                    {ErrorKind::kConfiguration, Side::kGateway,
+                     "the gateway sends us from place to place", false});
   }
 }
 
-void GatewayLink::on_active_ended(Milliseconds attached_for, const Error& error) {
+void GatewayLink::on_active_ended(const ProfileTrial& trial, Milliseconds attached_for,
+                                  const Error& error) {
   drop_successor();
-  if (state_ == LinkState::kAttached) {
+  if (state() == LinkState::kAttached) {
     backoff_.was_attached(attached_for);
     // HAProxy closes idle links with a bare end, all the time.
     if (error.kind == ErrorKind::kClosed && error.retryable) {
@@ -280,10 +206,18 @@ void GatewayLink::on_active_ended(Milliseconds attached_for, const Error& error)
       return;
     }
   }
-  note_failure(error);
+  // One that has worked is not to blame.
+  const ProfileChooser::Verdict verdict =
+      trial.has_worked ? ProfileChooser::Verdict{error} : around_.profiles.failed(trial, error);
+  const Error& told = verdict.error;
+  // The waits of a round are those of a gateway that is not there, however much is left to try.
+  const auto cause = verdict.tries_next ? Backoff::Cause::kUnavailable : Backoff::cause_of(told);
+  lacks_credentials_ = error.kind == ErrorKind::kRefused || error.side == Side::kLocal;
+  record_.note_failure(
+      told, verdict.tries_next ? LinkRecord::Gravity::kExpected : LinkRecord::Gravity::kWarning);
   detour_.reset();
   redirects_ = 0;
-  back_off(backoff_.after_failure(cause_of(error), error.retry_after), error.detail);
+  back_off(backoff_.after_failure(cause, told.retry_after), told.detail);
 }
 
 void GatewayLink::redial_at_once(Counter& redials, std::string_view reason) {
@@ -294,26 +228,33 @@ void GatewayLink::redial_at_once(Counter& redials, std::string_view reason) {
   }
   const std::string too_often =
       "the gateway has us dial over and over, within a short time; now: " + std::string(reason);
-  note_failure({ErrorKind::kClosed, Side::kGateway, too_often, true});
+  lacks_credentials_ = false;
+  record_.note_failure({ErrorKind::kClosed, Side::kGateway, too_often, true},
+                       LinkRecord::Gravity::kWarning);
   back_off(backoff_.after_failure(Backoff::Cause::kUnavailable), too_often);
 }
 
 void GatewayLink::back_off(Milliseconds wait, std::string_view reason) {
-  wait_ = wait;
   redial_.start(wait);
-  transition(LinkState::kBackingOff, reason);
+  record_.move_to_wait(wait, reason);
+  around_.listener.on_link_state(*this, LinkState::kBackingOff);
 }
 
-// --- Make before break --------------------------------------------------------------------------
-
 void GatewayLink::renew(std::string_view reason) {
+  if (around_.tunnels != nullptr) around_.tunnels->renew();
   const Milliseconds wait(random_(static_cast<uint64_t>(options_.renew_spread.count())));
   // A gateway that has refused us is not asked again for long, unless there is something new.
-  if (state_ == LinkState::kBackingOff && credentials_refused_) redial_.start(wait);
-  if (state_ != LinkState::kAttached) return;
+  if (state() == LinkState::kBackingOff && credentials_refused()) redial_.start(wait);
+  if (state() != LinkState::kAttached) return;
   // What is being dialled may have begun with what is no longer right.
   drop_successor();
+  is_look_ = false;
   plan_renewal(wait, reason);
+}
+
+void GatewayLink::credentials_arrived() {
+  if (state() != LinkState::kBackingOff || !lacks_credentials_) return;
+  redial_.start(Milliseconds(random_(static_cast<uint64_t>(options_.backoff.min.count()))));
 }
 
 void GatewayLink::plan_renewal(Milliseconds wait, std::string_view reason) {
@@ -325,22 +266,45 @@ void GatewayLink::plan_renewal(Milliseconds wait, std::string_view reason) {
 void GatewayLink::plan_renewal_by_age() {
   if (options_.max_age.count() <= 0) return;
   const auto jitter = static_cast<uint64_t>(options_.max_age.count() / 5);
-  plan_renewal(options_.max_age - Milliseconds(random_(jitter)), "its age");
+  is_look_ = false;
+  const Milliseconds age = options_.max_age - Milliseconds(random_(jitter));
+  plan_renewal(std::max(age - active_->carrier_age(), Milliseconds(0)), "its age");
+}
+
+// Agents that were started together do not all ask at once.
+void GatewayLink::plan_look() {
+  const Milliseconds interval = around_.profiles.interval();
+  if (interval.count() <= 0) return;
+  const auto jitter = static_cast<uint64_t>(interval.count() / 5);
+  look_.start(interval - Milliseconds(random_(jitter)));
+}
+
+void GatewayLink::look_for_better() {
+  plan_look();
+  if (state() != LinkState::kAttached || successor_ || detour_) return;
+  if (active_->has_been_asked()) around_.profiles.used(*active_->trial().agreed);
+  ProfileOffer offer = around_.profiles.better(*active_->trial().agreed, around_.loop.now_ms());
+  if (offer.empty()) return;
+  is_look_ = true;
+  successor_ = make_connection(std::move(offer));
 }
 
 void GatewayLink::dial_successor() {
-  if (state_ != LinkState::kAttached || successor_) return;
-  around_.log.info("replacing the connection of a link",
-                   {{"gateway", options_.name}, {"link", id()}, {"reason", renewal_reason_}});
-  successor_ = make_connection();
+  if (state() != LinkState::kAttached) return;
+  if (successor_ && is_look_) discard(std::move(successor_));
+  if (successor_) return;
+  is_look_ = is_look_ && detour_;
+  record_.tell_replacing(renewal_reason_);
+  successor_ = make_connection(around_.profiles.next());
 }
 
 void GatewayLink::succeed() {
   retire_active();
   active_ = std::move(successor_);
-  metrics_.renewals.add();
+  active_->set_capacity(capacity_);
+  (is_look_ ? metrics_.looks : metrics_.renewals).add();
   note_attached();
-  log_transition(LinkState::kAttached, "replaced: " + renewal_reason_);
+  record_.tell_replaced(*active_, is_look_ ? "a better profile" : renewal_reason_);
   if (retiring_.back()->has_session()) {
     retiring_.back()->drain();
     return;
@@ -351,19 +315,29 @@ void GatewayLink::succeed() {
 }
 
 void GatewayLink::on_successor_ended(const Error& error) {
+  const ProfileTrial trial = successor_->trial();
   discard(std::move(successor_));
   redirects_ = 0;
+  if (is_look_) {
+    metrics_.looks_failed.add();
+    record_.tell_nothing_better(error, trial.offer);
+    around_.profiles.not_better(trial);
+    if (!renewal_.running()) plan_renewal_by_age();
+    return;
+  }
   metrics_.renewals_failed.add();
-  const Milliseconds wait = renewal_backoff_.after_failure(cause_of(error), error.retry_after);
-  around_.log.warn("a link keeps its connection, because another cannot be had",
-                   {{"gateway", options_.name},
-                    {"link", id()},
-                    {"reason", error.detail},
-                    {"wait_ms", int64_t{wait.count()}}});
+  const Error told = explained(trial, error);
+  const Milliseconds wait =
+      renewal_backoff_.after_failure(Backoff::cause_of(told), told.retry_after);
+  record_.tell_not_replaced(told, wait);
   plan_renewal(wait, renewal_reason_);
 }
 
 void GatewayLink::on_successor_redirected(std::unique_ptr<Detour> detour) {
+  if (is_look_ && !detour) {
+    on_successor_ended({ErrorKind::kUnavailable, Side::kGateway, "it had nothing for us", true});
+    return;
+  }
   if (detour && ++redirects_ > options_.hello.redirects_max) {
     on_successor_ended({ErrorKind::kConfiguration, Side::kGateway,
                         "the gateway sends us from place to place", false});
@@ -374,29 +348,21 @@ void GatewayLink::on_successor_redirected(std::unique_ptr<Detour> detour) {
   plan_renewal(renewal_backoff_.at_once().value_or(options_.backoff.max), renewal_reason_);
 }
 
+// A gateway may use a connection before we call it attached.
 void GatewayLink::drop_successor() {
   renewal_.stop();
-  if (successor_) discard(std::move(successor_));
-}
-
-void GatewayLink::note_failure(const Error& error) {
-  metrics_.failures(error.kind).add();
-  failing_ = true;
-  last_error_ = error.detail;
-  const bool refused = error.kind == ErrorKind::kRefused;
-  metrics_.credentials_refused.add((refused ? 1 : 0) - (credentials_refused_ ? 1 : 0));
-  credentials_refused_ = refused;
+  if (!successor_) return;
+  if (!successor_->has_session()) return discard(std::move(successor_));
+  Connection& dropped = *successor_;
+  retire(std::move(successor_));
+  dropped.drain();
 }
 
 void GatewayLink::note_attached() {
-  metrics_.attaches.add();
-  metrics_.attach_seconds.observe(static_cast<double>(active_->age().count()) / 1000.0);
-  if (credentials_refused_) metrics_.credentials_refused.add(-1);
-  credentials_refused_ = false;
-  failing_ = false;
+  record_.note_attached(*active_);
   redirects_ = 0;
-  last_error_.clear();
   plan_renewal_by_age();
+  plan_look();
 }
 
 void GatewayLink::begin_drain() {
@@ -411,7 +377,7 @@ void GatewayLink::begin_abort() {
   if (abort_grace_.running()) return;
   abort_grace_.start(kAbortGrace);
   const std::vector<Connection*> sessions = stop_dialling();
-  if (state_ != LinkState::kDraining) transition(LinkState::kDraining, "abort");
+  if (state() != LinkState::kDraining) transition(LinkState::kDraining, "abort");
   for (Connection* connection : sessions)
     connection->abort();
   close_if_done();
@@ -420,6 +386,7 @@ void GatewayLink::begin_abort() {
 // What is left are the connections that have a session.
 std::vector<Connection*> GatewayLink::stop_dialling() {
   redial_.stop();
+  look_.stop();
   drop_successor();
   if (active_ && !active_->has_session()) discard(std::move(active_));
   std::vector<Connection*> sessions;
@@ -430,7 +397,7 @@ std::vector<Connection*> GatewayLink::stop_dialling() {
 }
 
 void GatewayLink::close_if_done() {
-  if (state_ != LinkState::kDraining || active_ || !retiring_.empty()) return;
+  if (state() != LinkState::kDraining || active_ || !retiring_.empty()) return;
   abort_grace_.stop();
   transition(LinkState::kClosed, "nothing in flight");
 }
@@ -449,48 +416,9 @@ void GatewayLink::discard_all() {
 }
 
 void GatewayLink::transition(LinkState to, std::string_view reason) {
-  CHECK_INVARIANT(may_follow(state_, to));
-  const LinkState from = state_;
-  metrics_.in_state(from).add(-1);
-  metrics_.in_state(to).add(1);
-  state_ = to;
-  log_transition(from, reason);
+  record_.move(to, reason);
   around_.listener.on_link_state(*this, to);
 }
-
-// What operators wait for is told, each step on the way only when asked for.
-void GatewayLink::log_transition(LinkState from, std::string_view reason) const {
-  Log& log = around_.log;
-  const LogField gateway{"gateway", options_.name};
-  const LogField link{"link", id()};
-  const LogField old_state{"from", to_string(from)};
-  const LogField new_state{"to", to_string(state_)};
-  const LogField why{"reason", reason};
-  if (state_ == LinkState::kAttached) {
-    log.info("link state", {gateway,
-                            link,
-                            old_state,
-                            new_state,
-                            why,
-                            {"address", active_->address()},
-                            {"tls", active_->tls_version()},
-                            {"took_ms", int64_t{active_->age().count()}}});
-    return;
-  }
-  const bool is_wait = state_ == LinkState::kBackingOff;
-  const bool is_end = state_ == LinkState::kDraining || state_ == LinkState::kClosed;
-  LogLevel level = is_wait || is_end ? LogLevel::kInfo : LogLevel::kDebug;
-  if (is_wait && failing_) level = LogLevel::kWarn;
-  if (!log.enabled(level)) return;
-  if (is_wait) {
-    log.write(level, "link state",
-              {gateway, link, old_state, new_state, why, {"wait_ms", int64_t{wait_.count()}}});
-  } else {
-    log.write(level, "link state", {gateway, link, old_state, new_state, why});
-  }
-}
-
-}  // namespace
 
 std::unique_ptr<Link> Link::create(const Surroundings& surroundings, const GatewayOptions& options,
                                    uint32_t index, uint32_t capacity) {

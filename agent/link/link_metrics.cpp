@@ -7,6 +7,8 @@ namespace {
 constexpr const char* kRedialsHelp =
     "Dials without a wait: a link that was attached ended without a fault, or the gateway wants "
     "another connection.";
+constexpr const char* kLooksHelp =
+    "Connections dialled to find a better profile than the one in use, by what came of them.";
 constexpr const char* kRenewalsHelp =
     "Attempts to replace a connection by a newer one before it ends: because of its age, or "
     "because "
@@ -27,6 +29,10 @@ LinkMetrics::LinkMetrics(Metrics& metrics, const std::string& gateway)
                                {{"gateway", gateway}, {"outcome", "replaced"}})),
       renewals_failed(metrics.counter("ptth_link_renewals", kRenewalsHelp,
                                       {{"gateway", gateway}, {"outcome", "failed"}})),
+      looks(metrics.counter("ptth_link_profile_looks", kLooksHelp,
+                            {{"gateway", gateway}, {"outcome", "better"}})),
+      looks_failed(metrics.counter("ptth_link_profile_looks", kLooksHelp,
+                                   {{"gateway", gateway}, {"outcome", "none"}})),
       redials_elsewhere(metrics.counter("ptth_link_redials", kRedialsHelp,
                                         {{"gateway", gateway}, {"cause", "redirected"}})),
       redials_to_ask_again(metrics.counter("ptth_link_redials", kRedialsHelp,
@@ -45,6 +51,11 @@ LinkMetrics::LinkMetrics(Metrics& metrics, const std::string& gateway)
         &metrics.gauge("ptth_link_state", "Links in each state.",
                        {{"gateway", gateway}, {"state", std::string(to_string(state))}});
   }
+}
+
+Gauge& LinkMetrics::using_profile(std::string_view profile) const {
+  return metrics_.gauge("ptth_link_profile", "Attached links, by the profile that they use.",
+                        {{"gateway", gateway_}, {"profile", std::string(profile)}});
 }
 
 Counter& LinkMetrics::failures(ErrorKind reason) const {

@@ -29,9 +29,12 @@ bool is_dialled(LinkState state) {
   return false;
 }
 
+bool is_idle(const Link& link) {
+  return link.state() == LinkState::kAttached && link.exchanges_in_flight() == 0;
+}
+
 bool is_spare(const Link& link) {
-  return link.state() == LinkState::kAttached && link.carries_one_exchange() &&
-         link.exchanges_in_flight() == 0;
+  return link.carries_one_exchange() && is_idle(link);
 }
 
 }  // namespace
@@ -60,8 +63,7 @@ LinkPool::LinkPool(Loop& loop, Metrics& metrics, Parameters parameters, Link::Li
 }
 
 LinkPool::~LinkPool() {
-  spare_.set(0);
-  busy_.set(0);
+  show(0, 0);
 }
 
 void LinkPool::start() {
@@ -69,10 +71,28 @@ void LinkPool::start() {
     link->start();
 }
 
+void LinkPool::retune(uint32_t connections, const LinkPoolOptions& options) {
+  parameters_.connections = connections;
+  parameters_.options = options;
+  // With HTTP/1.1, what is too much now is closed as surplus.
+  for (const auto& link : links_) {
+    if (link->id() >= connections && !link->carries_one_exchange()) link->drain();
+  }
+  balance_.schedule();
+}
+
 void LinkPool::drain() {
   is_leaving_ = true;
-  for (const auto& link : links_)
-    link->drain();
+  drain_links();
+}
+
+// While a hello is under way, the gateway may have said yes and sent a request behind it, which
+// would be lost with the connection. Such a link leaves when its hello is over, which has a time of
+// its own.
+void LinkPool::drain_links() {
+  for (const auto& link : links_) {
+    if (stays(*link) && link->state() != LinkState::kReversing) link->drain();
+  }
 }
 
 void LinkPool::abort() {
@@ -98,6 +118,7 @@ LinkPool::Count LinkPool::count() const {
     if (!stays(*link)) continue;
     ++now.all;
     if (is_dialled(link->state())) ++now.dialled;
+    if (is_idle(*link)) ++now.idle;
     if (is_spare(*link)) ++now.spare;
     const bool is_attached = link->state() == LinkState::kAttached && link->carries_one_exchange();
     if (is_attached && link->exchanges_in_flight() > 0) ++now.busy;
@@ -112,11 +133,10 @@ uint32_t LinkPool::wanted(const Count& now) const {
 }
 
 void LinkPool::balance() {
-  if (is_leaving_) return;
+  if (is_leaving_) return drain_links();
   forget_closed();
   Count now = count();
-  spare_.set(now.spare);
-  busy_.set(now.busy);
+  show(now.spare, now.busy);
   const uint32_t want = now.one_exchange ? wanted(now) : parameters_.connections;
   while (now.all < want && now.dialled < parameters_.options.dials) {
     add_link();
@@ -125,7 +145,12 @@ void LinkPool::balance() {
   const bool was_exhausted = std::exchange(
       is_exhausted_, now.one_exchange && now.busy == now.all && now.all >= parameters_.options.max);
   if (is_exhausted_ && !was_exhausted) exhausted_.add();
-  watch_surplus(now.all > want ? std::min(now.all - want, now.spare) : 0);
+  watch_surplus(now.all > want ? std::min(now.all - want, now.idle) : 0);
+}
+
+void LinkPool::show(uint32_t spare, uint32_t busy) {
+  spare_.add(double{0} + spare - std::exchange(spare_shown_, spare));
+  busy_.add(double{0} + busy - std::exchange(busy_shown_, busy));
 }
 
 void LinkPool::forget_closed() {
@@ -160,7 +185,7 @@ void LinkPool::watch_surplus(uint32_t surplus) {
 // The last ones, so that the first keep their addresses.
 void LinkPool::close_surplus() {
   for (auto link = links_.rbegin(); link != links_.rend() && surplus_ > 0; ++link) {
-    if (!is_spare(**link)) continue;
+    if (!is_idle(**link)) continue;
     --surplus_;
     closes_.add();
     (*link)->drain();

@@ -2,8 +2,8 @@
 
 // LinkPool: the links to one gateway. With HTTP/2 they are as many as configured, for ever. With
 // HTTP/1.1, where a connection carries one exchange at a time, there are always some to spare for
-// the next requests, up to a maximum; what was not needed for some time is closed. Each link dials
-// again, and backs off, by itself.
+// the next requests, up to a maximum; what was not needed for some time is closed, also when the
+// gateway has changed to HTTP/2. Each link dials again, and backs off, by itself.
 
 #include "agent/link/link.h"
 #include "common/loop.h"
@@ -38,7 +38,9 @@ class LinkPool final : private Link::Listener {
   LinkPool& operator=(LinkPool&&) = delete;
 
   void start();
-  // Of all links; no other is dialled.
+  // Another number of links; those beyond it are drained.
+  void retune(uint32_t connections, const LinkPoolOptions& options);
+  // Of all links; no other is dialled. One whose hello is under way is drained behind it.
   void drain();
   void abort();
 
@@ -48,7 +50,8 @@ class LinkPool final : private Link::Listener {
  private:
   struct Count {
     uint32_t all = 0;      // That stay.
-    uint32_t spare = 0;    // Attached and free.
+    uint32_t idle = 0;     // Attached and free.
+    uint32_t spare = 0;    // The same, with HTTP/1.1.
     uint32_t busy = 0;     // Attached and taken.
     uint32_t dialled = 0;  // On their way to be attached.
     bool one_exchange = false;
@@ -60,6 +63,8 @@ class LinkPool final : private Link::Listener {
   [[nodiscard]] Count count() const;
   [[nodiscard]] uint32_t wanted(const Count& now) const;
   void balance();
+  void drain_links();
+  void show(uint32_t spare, uint32_t busy);
   void forget_closed();
   void add_link();
   void watch_surplus(uint32_t surplus);
@@ -73,6 +78,9 @@ class LinkPool final : private Link::Listener {
   Counter& dials_;
   Counter& closes_;
   Counter& exhausted_;
+  // What those gauges have of us: another pool of the same gateway may add to them.
+  uint32_t spare_shown_ = 0;
+  uint32_t busy_shown_ = 0;
   bool is_leaving_ = false;
   bool is_exhausted_ = false;
   // At least so many were too many since the timer began to run.

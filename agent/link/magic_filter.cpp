@@ -32,6 +32,8 @@ class MagicFilter final : public ByteStream, private ByteStream::Listener {
 
   void break_off() override { beneath_->break_off(); }
 
+  void bound_kernel_unsent(size_t bytes) override { beneath_->bound_kernel_unsent(bytes); }
+
  private:
   enum class State { kMagic, kThrough, kFailed };
 

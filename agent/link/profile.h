@@ -17,6 +17,7 @@
 #include "common/tls_stream.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,6 +28,16 @@ namespace ptth {
 // The version of HTTP that the gateway speaks on the reversed connection.
 enum class ChannelProtocol { kHttp2, kHttp11 };
 
+// What is certain once a connection over TLS has attached, beside who the gateway is; the least
+// first.
+enum class Assurance {
+  kArranged,     // Nothing: both sides only take it to be so, or TLS has been left.
+  kUnconfirmed,  // The gateway has taken the connection, as any HTTP/2 server would.
+  kConfirmed,    // It means to reverse: by an ALPN id that says nothing else, or by its answer to a
+                 // hello.
+  kMutual,       // The same, and it has asked for our certificate.
+};
+
 // Where a gateway has sent us.
 struct Redirect {
   HttpUri uri;
@@ -35,6 +46,16 @@ struct Redirect {
 
 // From the URI of a hello to where its answer leads.
 [[nodiscard]] Redirect redirect_to(const HttpUri& location, const HttpUri& from);
+
+class TunnelStream;
+
+// What carries a channel that shares its connection with others.
+struct Carrier {
+  std::string address;  // For the log, as the next.
+  std::string tls_version;
+  Milliseconds age{0};
+  std::optional<std::string> exporter = {};  // Of its TLS, where a gateway may ask who we are.
+};
 
 class Profile {
  public:
@@ -50,9 +71,16 @@ class Profile {
     // The gateway is there and asks for patience: the time for the hello starts anew.
     virtual void on_hello_progress() {}
 
+    // reverse_lent() only: the connection that carries the channel is there, and the hello begins.
+    virtual void on_carried(const Carrier& carrier) { static_cast<void>(carrier); }
+
+    // The gateway wants to be rid of the connection that carries the channel, which goes on until
+    // it is replaced. At any time before the terminal events, and after on_reversed.
+    virtual void on_replacement_wanted() {}
+
     // The gateway has accepted us and keeps the connection until it needs it, however long that
-    // takes. on_reversed or on_not_reversed follows.
-    virtual void on_held() {}
+    // takes; it will speak this version then. Another call than on_hello_progress follows.
+    virtual void on_held(ChannelProtocol channel) { static_cast<void>(channel); }
 
     // Terminal: the gateway wants another connection: elsewhere (see Profile::at) or, if null, as
     // this one was.
@@ -75,6 +103,8 @@ class Profile {
 
   // Offered behind those, unless the configuration names either: they mean HTTP/1.1.
   [[nodiscard]] virtual std::vector<std::string> http1_alpn() const { return {}; }
+
+  [[nodiscard]] virtual Assurance assurance() const { return Assurance::kConfirmed; }
 
   // Whether the gateway must confirm one of them.
   [[nodiscard]] virtual bool requires_alpn() const { return true; }
@@ -104,6 +134,10 @@ class Profile {
     static_cast<void>(gate);
     return reverse(loop, std::move(secured), listener);
   }
+
+  // The same in a stream of an HTTP/2 connection that several channels share.
+  [[nodiscard]] virtual std::unique_ptr<ByteStream> reverse_lent(
+      Loop& loop, std::unique_ptr<TunnelStream> tunnel, Listener& listener) const;
 
   // The same with a gateway at another place; null if this profile cannot be sent elsewhere.
   [[nodiscard]] virtual std::unique_ptr<Profile> at(const HttpUri& place) const {
@@ -137,7 +171,13 @@ class Profile {
 [[nodiscard]] std::unique_ptr<Profile> make_reverse_profile(HelloSpec hello,
                                                             HelloCredentials credentials);
 
-// The same two by extended CONNECT over HTTP/2: the reversed channel lives in one stream.
+// The oldest of these (protocols.md section 7): the gateway may leave the request unanswered until
+// it has one of its own, and speaks HTTP/1.1.
+[[nodiscard]] HelloDefaults ptth_1_0_hello();
+[[nodiscard]] std::unique_ptr<Profile> make_ptth_1_0_profile(HelloSpec hello,
+                                                             HelloCredentials credentials);
+
+// The first two by extended CONNECT over HTTP/2: the reversed channel lives in one stream.
 [[nodiscard]] HelloDefaults ptth_connect_hello();
 [[nodiscard]] HelloDefaults reverse_connect_hello();
 [[nodiscard]] std::unique_ptr<Profile> make_connect_profile(std::string_view name, HelloSpec hello,

@@ -35,6 +35,12 @@ class ConnectProfile final : public Profile {
                                listener);
   }
 
+  [[nodiscard]] std::unique_ptr<ByteStream> reverse_lent(Loop& loop,
+                                                         std::unique_ptr<TunnelStream> tunnel,
+                                                         Listener& listener) const override {
+    return make_connect_stream(loop, std::move(tunnel), {spec_, credentials_, options_}, listener);
+  }
+
   [[nodiscard]] std::unique_ptr<Profile> at(const HttpUri& place) const override {
     HelloSpec spec = spec_;
     spec.uri = place;

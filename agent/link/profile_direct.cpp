@@ -20,6 +20,8 @@ class DirectProfile final : public Profile {
     return {"\xd5\x87\xc9\xa5", "ph2", "rh2"};
   }
 
+  [[nodiscard]] Assurance assurance() const override { return Assurance::kArranged; }
+
   [[nodiscard]] DrainStyle drain_style() const override { return DrainStyle::kAnnounce; }
 
   [[nodiscard]] bool capacity_in_second_settings() const override { return false; }

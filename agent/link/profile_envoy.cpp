@@ -26,6 +26,8 @@ class EnvoyProfile final : public Profile {
 
   [[nodiscard]] bool may_leave_tls() const override { return true; }
 
+  [[nodiscard]] Assurance assurance() const override { return Assurance::kArranged; }
+
   [[nodiscard]] DrainStyle drain_style() const override { return DrainStyle::kAnnounce; }
 
   [[nodiscard]] bool capacity_in_second_settings() const override { return false; }

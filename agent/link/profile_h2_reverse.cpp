@@ -24,6 +24,8 @@ class H2ReverseProfile final : public Profile {
 
   [[nodiscard]] std::vector<std::string> announced_origins() const override { return origins_; }
 
+  [[nodiscard]] Assurance assurance() const override { return Assurance::kMutual; }
+
   [[nodiscard]] DrainStyle drain_style() const override { return DrainStyle::kAnnounce; }
 
   [[nodiscard]] bool capacity_in_second_settings() const override { return false; }

@@ -17,6 +17,8 @@ class HaproxyProfile final : public Profile {
 
   [[nodiscard]] std::vector<std::string> default_alpn() const override { return {"h2"}; }
 
+  [[nodiscard]] Assurance assurance() const override { return Assurance::kUnconfirmed; }
+
   [[nodiscard]] DrainStyle drain_style() const override { return DrainStyle::kHoldAndClose; }
 
   [[nodiscard]] bool capacity_in_second_settings() const override { return true; }

@@ -19,6 +19,8 @@ struct ProxyOptions {
   std::string ca_file;           // Trusted for that; empty: the system's.
   std::string credentials_file;  // user:password, read at each dial.
   Secret credentials;            // The same from the environment; the file wins.
+
+  [[nodiscard]] bool operator==(const ProxyOptions&) const = default;
 };
 
 // "http://proxy.example:3128", for people; without credentials.

@@ -4,15 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string>
 #include <utility>
 
 namespace ptth {
 
 namespace {
 
-// Frames that the stream beneath has not sent yet; above it no more are made.
-constexpr size_t kUnsentBytesMax = size_t{256} * 1024;
 // Of the gateway's answer, as that of one over HTTP/1.1.
 constexpr size_t kHeadBytesMax = size_t{16} * 1024;
 constexpr size_t kHeadFieldsMax = 64;
@@ -20,45 +17,50 @@ constexpr size_t kFieldOverhead = 32;
 
 }  // namespace
 
-TunnelStream::TunnelStream(Loop& loop, std::unique_ptr<ByteStream> beneath,
-                           const TunnelOptions& options, Owner& owner)
-    : loop_(loop),
-      owner_(owner),
-      beneath_(std::move(beneath)),
-      guard_(options.limits),
-      tunnel_(*this, options.window_bytes),
-      work_(loop, [this] {
-        deliver();
-        flush();
-      }) {
-  beneath_->set_listener(this);
-  work_.schedule();
+TunnelStream::TunnelStream(std::unique_ptr<TunnelConnection> own)
+    : own_(std::move(own)), connection_(own_.get()) {
+  connection_->join(*this);
 }
+
+TunnelStream::TunnelStream(Lender& lender) : lender_(&lender) {}
 
 TunnelStream::~TunnelStream() {
-  beneath_->set_listener(nullptr);
+  if (is_open()) {
+    const bool is_done = shutdown_wanted_ && outgoing_.empty();
+    connection_->client().give_up(
+        id_, is_done ? Nghttp2Client::GivingUp::kDone : Nghttp2Client::GivingUp::kCancelled);
+  }
+  if (connection_ != nullptr) connection_->part(*this);
+  if (lender_ != nullptr) lender_->on_returned(*this);
 }
 
-bool TunnelStream::ask(const std::vector<Nghttp2Tunnel::FieldView>& fields) {
-  work_.schedule();
-  return tunnel_.open(fields);
+void TunnelStream::carry(TunnelConnection& connection, const Carrier& carrier) {
+  connection_ = &connection;
+  connection.join(*this);
+  owner_->on_tunnel_carried(carrier);
 }
 
-// The connection beneath is read in any case: it is more than our stream.
+bool TunnelStream::ask(const std::vector<Nghttp2Client::FieldView>& fields) {
+  if (connection_ == nullptr) return false;
+  id_ = connection_->client().open(fields, *this);
+  work_soon();
+  return id_ != 0;
+}
+
 void TunnelStream::set_listener(ByteStream::Listener* listener) {
   listener_ = listener;
-  work_.schedule();
+  work_soon();
 }
 
 void TunnelStream::write(Bytes bytes) {
   if (failed_ || shutdown_wanted_) return;
   outgoing_.append(bytes);
-  tunnel_.resume();
-  work_.schedule();
+  send_soon();
 }
 
+// A connection that is shared keeps what it has taken when the stream goes, and others fill it too.
 size_t TunnelStream::unsent_bytes() const {
-  return outgoing_.size() + beneath_->unsent_bytes();
+  return outgoing_.size() + (own_ ? own_->unsent_bytes() : 0);
 }
 
 void TunnelStream::pause_reading() {
@@ -67,51 +69,47 @@ void TunnelStream::pause_reading() {
 
 void TunnelStream::resume_reading() {
   paused_ = false;
-  work_.schedule();
+  work_soon();
 }
 
 void TunnelStream::shutdown() {
   shutdown_wanted_ = true;
-  tunnel_.resume();
-  work_.schedule();
+  send_soon();
 }
 
-void TunnelStream::on_bytes(Bytes bytes) {
-  if (failed_) return;
-  for (uint32_t unknown = scanner_.count_unknown(bytes); unknown > 0; --unknown)
-    guard_.note_control_frame(loop_.now_ms());
-  tunnel_.receive(bytes);
-  work_.schedule();
-  if (guard_.judge() == FrameGuard::Judgement::kCloseNow) {
-    fail({ErrorKind::kProtocol, Side::kGateway,
-          "the gateway floods the tunnel's connection with frames that carry nothing", false});
-  }
+void TunnelStream::break_off() {
+  shutdown_wanted_ = false;
 }
 
-void TunnelStream::on_end() {
-  ended_ = true;
-  work_.schedule();
+void TunnelStream::work_soon() {
+  if (connection_ != nullptr) connection_->flush_soon();
 }
 
-void TunnelStream::on_failed(const Error& error) {
-  fail(error);
+void TunnelStream::send_soon() {
+  if (is_open()) connection_->client().resume(id_);
+  work_soon();
 }
 
-void TunnelStream::on_sent() {
-  if (failed_) return;
-  flush();
-  if (listener_ != nullptr) listener_->on_sent();
+void TunnelStream::return_credit(size_t count) {
+  if (is_open()) connection_->client().return_credit(id_, count);
 }
 
-void TunnelStream::on_frame(Nghttp2Tunnel::FrameKind kind) {
-  if (kind == Nghttp2Tunnel::FrameKind::kControl) guard_.note_control_frame(loop_.now_ms());
-  if (kind == Nghttp2Tunnel::FrameKind::kEmpty) guard_.note_empty_frame(loop_.now_ms());
+void TunnelStream::on_carrier_ready(ExtendedConnect extended_connect) {
+  if (!std::exchange(is_ready_, true)) owner_->on_tunnel_ready(extended_connect);
 }
 
-void TunnelStream::on_settings() {
-  if (std::exchange(has_settings_, true)) return;
-  owner_.on_tunnel_ready(tunnel_.takes_extended_connect() ? ExtendedConnect::kTaken
-                                                          : ExtendedConnect::kRefused);
+void TunnelStream::on_carrier_leaving() {
+  if (!failed_) owner_->on_tunnel_leaving();
+}
+
+void TunnelStream::on_carrier_flushed() {
+  const bool has_shrunk = std::exchange(outgoing_shrank_, false);
+  if (has_shrunk && !own_ && listener_ != nullptr) listener_->on_sent();
+}
+
+void TunnelStream::on_carrier_sent() {
+  const bool has_shrunk = std::exchange(outgoing_shrank_, false) || own_ != nullptr;
+  if (has_shrunk && listener_ != nullptr) listener_->on_sent();
 }
 
 void TunnelStream::on_field(std::string_view name, std::string_view value) {
@@ -125,7 +123,7 @@ void TunnelStream::on_field(std::string_view name, std::string_view value) {
   }
 }
 
-void TunnelStream::on_fields_end(Nghttp2Tunnel::Ending ending) {
+void TunnelStream::on_fields_end(Nghttp2Client::Ending ending) {
   if (has_answer_ || failed_) return;
   const bool is_too_large = head_bytes_ > kHeadBytesMax;
   const ResponseHead head = std::exchange(head_, {});
@@ -135,20 +133,20 @@ void TunnelStream::on_fields_end(Nghttp2Tunnel::Ending ending) {
           false});
     return;
   }
-  if (head.status < 200 && ending == Nghttp2Tunnel::Ending::kOpen) {
-    owner_.on_tunnel_interim();
+  if (head.status < 200 && ending == Nghttp2Client::Ending::kOpen) {
+    owner_->on_tunnel_interim();
     return;
   }
   has_answer_ = true;
-  owner_.on_tunnel_answer(head);
+  owner_->on_tunnel_answer(head);
 }
 
 void TunnelStream::on_data(Bytes bytes) {
   if (!incoming_.empty() || !deliverable()) {
-    incoming_.append(bytes);
+    if (!failed_) incoming_.append(bytes);
     return;
   }
-  tunnel_.return_credit(bytes.size());
+  return_credit(bytes.size());
   listener_->on_bytes(bytes);
 }
 
@@ -158,23 +156,27 @@ void TunnelStream::on_stream_end() {
 
 void TunnelStream::on_closed(uint32_t code, std::string_view name) {
   // Our half has ended too, or the gateway wants nothing more of it.
-  is_closed_ = true;
-  tunnel_.leave();
-  if (ended_ && code == 0) return;
-  const bool is_refused = !has_answer_;
-  fail({ErrorKind::kClosed, Side::kGateway,
-        std::string(is_refused ? "the gateway refused the tunnel: "
-                               : "the gateway ended the tunnel: ") +
-            std::string(name),
-        true});
+  id_ = 0;
+  if (own_) own_->leave();
+  is_done_ = ended_ && code == 0;
+  if (is_done_) return;
+  const std::string code_name(name);
+  if (has_answer_) {
+    fail({ErrorKind::kClosed, Side::kGateway, "the gateway ended the tunnel: " + code_name, true});
+  } else {
+    // It answers no extended CONNECT: another profile may fare better.
+    fail({ErrorKind::kProtocol, Side::kGateway, "the gateway refused the tunnel: " + code_name,
+          true});
+  }
 }
 
-size_t TunnelStream::read_outgoing(std::span<uint8_t> memory, Nghttp2Tunnel::Ending& ending) {
+size_t TunnelStream::read_outgoing(std::span<uint8_t> memory, Nghttp2Client::Ending& ending) {
   const size_t count = std::min(memory.size(), outgoing_.size());
   if (count > 0) std::memcpy(memory.data(), outgoing_.front().data(), count);
   outgoing_.consume(count);
-  guard_.earn_data(count);
-  if (shutdown_wanted_ && outgoing_.empty()) ending = Nghttp2Tunnel::Ending::kEndOfStream;
+  outgoing_shrank_ |= count > 0;
+  connection_->note_sent(count);
+  if (shutdown_wanted_ && outgoing_.empty()) ending = Nghttp2Client::Ending::kEndOfStream;
   return count;
 }
 
@@ -182,7 +184,7 @@ void TunnelStream::deliver() {
   if (!incoming_.empty() && deliverable()) {
     // Moved out: the listener may pause.
     const ByteQueue bytes = std::exchange(incoming_, {});
-    tunnel_.return_credit(bytes.size());
+    return_credit(bytes.size());
     listener_->on_bytes(bytes.front());
   }
   if (!ended_ || end_delivered_ || !incoming_.empty() || !deliverable()) return;
@@ -190,20 +192,8 @@ void TunnelStream::deliver() {
   listener_->on_end();
 }
 
-void TunnelStream::flush() {
-  while (beneath_->unsent_bytes() < kUnsentBytesMax) {
-    const Bytes frame = tunnel_.next_frame();
-    if (frame.empty()) break;
-    beneath_->write(frame);
-  }
-  if (is_closed_ && !std::exchange(beneath_shut_, true)) beneath_->shutdown();
-  if (is_closed_ || !tunnel_.is_over()) return;
-  fail({ErrorKind::kProtocol, Side::kGateway,
-        "HTTP/2 of the tunnel's connection: " + tunnel_.complaint(), false});
-}
-
 void TunnelStream::fail(const Error& error) {
-  if (std::exchange(failed_, true)) return;
+  if (is_done_ || std::exchange(failed_, true)) return;
   incoming_.clear();
   if (listener_ != nullptr) std::exchange(listener_, nullptr)->on_failed(error);
 }

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kHttp2Id = "h2";
 constexpr std::string_view kHttp11Id = "http/1.1";
 
-// Steps:
+// Steps; a hello that is a poll may stay in the first for long, and then is held:
 //
 //      kAsking --+-- yes, h2 --> kMagic -- verified --> (reversed)
 //                +-- yes, http/1.1 --> (reversed)
@@ -26,7 +26,10 @@ class UpgradeStream final : public HelloStream, private HelloExchange::Listener 
   UpgradeStream(Loop& loop, std::unique_ptr<ByteStream> connected, const HelloSpec& spec,
                 const HelloCredentials& credentials, Profile::Listener& listener)
       : HelloStream(loop, std::move(connected), listener),
-        exchange_(loop, spec, credentials, *this) {}
+        spec_(spec),
+        exchange_(loop, spec, credentials, *this),
+        settled_(loop, [this] { hold(); }),
+        poll_timeout_(loop, [this] { redirected(nullptr); }) {}
 
  private:
   void on_hello_bytes(Bytes bytes) override {
@@ -41,17 +44,28 @@ class UpgradeStream final : public HelloStream, private HelloExchange::Listener 
   }
 
   Error explain_end(const Error& error) override {
+    stop_waiting();
     return step_ == Step::kAsking ? exchange_.explain_end(error) : error;
   }
 
   // HelloExchange::Listener
   [[nodiscard]] bool wants_hello() const override { return in_hello(); }
 
-  void send_hello(Bytes request) override { write(request); }
+  void send_hello(Bytes request) override {
+    write(request);
+    if (!spec_.is_poll) return;
+    if (!is_held_) settled_.start(spec_.poll_settle_time);
+    poll_timeout_.start(spec_.poll_timeout);
+  }
 
-  void on_hello_patience() override { hello_progress(); }
+  void on_hello_patience() override {
+    hello_progress();
+    // Whoever makes us wait wants us.
+    if (spec_.is_poll) hold();
+  }
 
   void on_hello_accepted(const std::string& channel, Bytes rest) override {
+    stop_waiting();
     if (channel == kHttp11Id) {
       reversed(ChannelProtocol::kHttp11, rest);
       return;
@@ -66,12 +80,33 @@ class UpgradeStream final : public HelloStream, private HelloExchange::Listener 
     if (!rest.empty()) read_magic(rest);
   }
 
-  void on_hello_refused(const Error& error) override { not_reversed(error); }
+  void on_hello_refused(const Error& error) override {
+    stop_waiting();
+    not_reversed(error);
+  }
 
-  void on_hello_redirected(const Redirect* redirect) override { redirected(redirect); }
+  void on_hello_redirected(const Redirect* redirect) override {
+    stop_waiting();
+    redirected(redirect);
+  }
 
+  void hold() {
+    settled_.stop();
+    if (!in_hello() || std::exchange(is_held_, true)) return;
+    held(spec_.channels.front() == kHttp11Id ? ChannelProtocol::kHttp11 : ChannelProtocol::kHttp2);
+  }
+
+  void stop_waiting() {
+    settled_.stop();
+    poll_timeout_.stop();
+  }
+
+  const HelloSpec& spec_;
   Step step_ = Step::kAsking;
   HelloExchange exchange_;
+  bool is_held_ = false;
+  Timer settled_;
+  Timer poll_timeout_;
 };
 
 class UpgradeProfile final : public Profile {

@@ -107,6 +107,8 @@ class Pool final : public HttpOrigin, private OriginConnection::Owner {
 
   const std::string& name() const override { return name_; }
 
+  [[nodiscard]] const Histogram& connect_seconds() const override { return connect_seconds_; }
+
   // Gives the call a connection now, or has it dial, or lets it wait for a place.
   void serve(HttpCall& call);
   void dial_for(HttpCall& call);
@@ -125,6 +127,7 @@ class Pool final : public HttpOrigin, private OriginConnection::Owner {
  private:
   void on_connection_free(OriginConnection& connection) override;
   void on_connection_done(OriginConnection& connection) override;
+  void show(size_t open, size_t idle);
   void serve_next_waiting();
   void probe();
 
@@ -140,6 +143,8 @@ class Pool final : public HttpOrigin, private OriginConnection::Owner {
   Gauge& open_;
   Gauge& idle_gauge_;
   Histogram& connect_seconds_;
+  size_t open_shown_ = 0;
+  size_t idle_shown_ = 0;
   size_t dialing_ = 0;
   std::vector<std::unique_ptr<OriginConnection>> connections_;
   // The one that rested last is used first, so that the others can go.
@@ -312,7 +317,16 @@ Pool::Pool(Loop& loop, Network& network, Metrics& metrics, const HttpOriginOptio
   probe_timer_.start(Milliseconds(0));
 }
 
-Pool::~Pool() = default;
+Pool::~Pool() {
+  show(0, 0);
+}
+
+// By difference: another pool may be at its end while this one begins.
+void Pool::show(size_t open, size_t idle) {
+  open_.add(static_cast<double>(open) - static_cast<double>(std::exchange(open_shown_, open)));
+  idle_gauge_.add(static_cast<double>(idle) -
+                  static_cast<double>(std::exchange(idle_shown_, idle)));
+}
 
 std::unique_ptr<OriginCall> Pool::start(const RequestHead& head, ResponseListener& listener,
                                         WorkSlot slot) {
@@ -323,7 +337,7 @@ void Pool::serve(HttpCall& call) {
   if (!resting_.empty()) {
     OriginConnection& connection = *resting_.back();
     resting_.pop_back();
-    idle_gauge_.set(static_cast<double>(resting_.size()));
+    show(connections_.size(), resting_.size());
     reuses_.add();
     call.use(connection);
     return;
@@ -343,7 +357,7 @@ void Pool::dial_for(HttpCall& call) {
 
 void Pool::give_back(OriginConnection& connection) {
   resting_.push_back(&connection);
-  idle_gauge_.set(static_cast<double>(resting_.size()));
+  show(connections_.size(), resting_.size());
 }
 
 void Pool::forget(const HttpCall& call) {
@@ -368,7 +382,7 @@ OriginConnection& Pool::adopt(std::unique_ptr<ByteStream> stream) {
   OriginConnection& adopted = *connection;
   adopted.pool_index = connections_.size();
   connections_.push_back(std::move(connection));
-  open_.set(static_cast<double>(connections_.size()));
+  show(connections_.size(), resting_.size());
   return adopted;
 }
 
@@ -401,8 +415,7 @@ void Pool::on_connection_done(OriginConnection& connection) {
     connections_[index]->pool_index = index;
   }
   connections_.pop_back();
-  open_.set(static_cast<double>(connections_.size()));
-  idle_gauge_.set(static_cast<double>(resting_.size()));
+  show(connections_.size(), resting_.size());
   serve_next_waiting();
 }
 

@@ -36,6 +36,8 @@ struct HttpOriginOptions {
   Milliseconds cancel_linger{1'000};
   Milliseconds probe_interval{
       1'000};  // Between looks at an origin that did not accept; for readiness.
+
+  [[nodiscard]] bool operator==(const HttpOriginOptions&) const = default;
 };
 
 class HttpOrigin : public Origin {
@@ -44,6 +46,8 @@ class HttpOrigin : public Origin {
   [[nodiscard]] virtual bool reachable() const = 0;
   // "127.0.0.1:3000" or "unix:/run/app.sock".
   [[nodiscard]] virtual const std::string& name() const = 0;
+  // How long connecting took, of connections that came about.
+  [[nodiscard]] virtual const Histogram& connect_seconds() const = 0;
 };
 
 // Everything is borrowed and outlives the origin; calls end before it.

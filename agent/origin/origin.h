@@ -15,10 +15,14 @@
 #include "common/error.h"
 #include "common/http_message.h"
 #include "common/loop.h"
+#include "common/priority.h"
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace ptth {
 
@@ -54,24 +58,67 @@ class OriginCall {
   // No on_response_body while paused, but for bytes that were already read.
   virtual void pause_response() = 0;
   virtual void resume_response() = 0;
+
+  // The gateway has changed its mind about the request's priority (PRIORITY_UPDATE).
+  virtual void reprioritize(const Priority& priority) { static_cast<void>(priority); }
 };
 
-// Holds one place in the count of work that the origin has in hand. Whoever makes the origin work
-// keeps the slot until the origin is certainly done with it, also when the exchange was cancelled
-// before: open streams are not what limits an origin.
+// How much of a kind of work the origin has in hand: open streams are not what limits an origin.
+class WorkCount {
+ public:
+  class Listener {
+   public:
+    // It has fallen. From anywhere, also from a destructor: only note it.
+    virtual void on_work_done() = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  WorkCount() = default;
+  WorkCount(const WorkCount&) = delete;
+  WorkCount& operator=(const WorkCount&) = delete;
+  WorkCount(WorkCount&&) = delete;
+  WorkCount& operator=(WorkCount&&) = delete;
+
+  [[nodiscard]] uint32_t in_hand() const { return in_hand_; }
+
+  // Borrowed, until it is removed.
+  void add_listener(Listener& listener) { listeners_.push_back(&listener); }
+
+  void remove_listener(Listener& listener) { std::erase(listeners_, &listener); }
+
+ private:
+  friend class WorkSlot;
+
+  void add() { ++in_hand_; }
+
+  void remove() {
+    --in_hand_;
+    for (Listener* const listener : listeners_)
+      listener->on_work_done();
+  }
+
+  uint32_t in_hand_ = 0;
+  std::vector<Listener*> listeners_;
+};
+
+// Holds one place in counts of work. Whoever makes the origin work keeps the slot until the origin
+// is certainly done with it, also when the exchange was cancelled before. An Origin that wraps an
+// Origin adds its counts to the slot that it hands on.
 class WorkSlot {
  public:
   WorkSlot() = default;
 
-  // Counts one more; the counter must outlive the slot.
-  explicit WorkSlot(uint32_t& in_use) : in_use_(&in_use) { ++in_use; }
+  // Counts one more; the count must outlive the slot.
+  explicit WorkSlot(WorkCount& count) { also_count(count); }
 
-  WorkSlot(WorkSlot&& other) noexcept : in_use_(std::exchange(other.in_use_, nullptr)) {}
+  WorkSlot(WorkSlot&& other) noexcept : counts_(std::exchange(other.counts_, {})) {}
 
   WorkSlot& operator=(WorkSlot&& other) noexcept {
     if (this != &other) {
       release();
-      in_use_ = std::exchange(other.in_use_, nullptr);
+      counts_ = std::exchange(other.counts_, {});
     }
     return *this;
   }
@@ -81,12 +128,25 @@ class WorkSlot {
 
   ~WorkSlot() { release(); }
 
+  void also_count(WorkCount& count) {
+    for (WorkCount*& place : counts_) {
+      if (place != nullptr) continue;
+      place = &count;
+      count.add();
+      return;
+    }
+    CHECK_INVARIANT(false);
+  }
+
   void release() {
-    if (in_use_ != nullptr) --*std::exchange(in_use_, nullptr);
+    for (WorkCount* const count : std::exchange(counts_, {})) {
+      if (count != nullptr) count->remove();
+    }
   }
 
  private:
-  uint32_t* in_use_ = nullptr;
+  // The origin's, its class's, its gateway's, and one to spare.
+  std::array<WorkCount*, 4> counts_{};
 };
 
 class Origin {

@@ -1,6 +1,7 @@
 #include "agent/relay/exchange.h"
 
 #include "agent/relay/http2_error_code.h"
+#include "common/http_rules.h"
 
 #include <utility>
 
@@ -36,10 +37,8 @@ Exchange::~Exchange() {
 }
 
 void Exchange::start(RequestHead head, Origin& origin) {
-  head_ = std::move(head);
-  started_ = true;
-  call_ = origin.start(head_, *this, WorkSlot());
-  note_progress();
+  defer(std::move(head));
+  start_deferred(origin);
 }
 
 void Exchange::defer(RequestHead head) {
@@ -53,9 +52,16 @@ void Exchange::start_deferred(Origin& origin) {
   deferred_ = false;
   call_ = origin.start(head_, *this, WorkSlot());
   note_progress();
+  if (deferred_priority_) call_->reprioritize(*deferred_priority_);
   if (!deferred_body_.empty()) call_->write_body(deferred_body_.front());
   if (request_ended_) call_->end_body(deferred_trailers_);
-  deferred_body_ = {};
+  deferred_body_.clear();
+  around_.loop.give_queue(std::exchange(deferred_body_, {}));
+}
+
+void Exchange::reprioritize(const Priority& priority) {
+  if (deferred_) deferred_priority_ = priority;
+  if (call_) call_->reprioritize(priority);
 }
 
 void Exchange::refuse(const Error& error) {
@@ -76,6 +82,7 @@ void Exchange::on_request_body(Bytes bytes) {
   around_.metrics.request_body_bytes.add(bytes.size());
   if (deferred_) {
     hold_bytes(bytes.size());
+    if (deferred_body_.empty()) deferred_body_ = around_.loop.take_queue(bytes.size());
     deferred_body_.append(bytes);
     return;
   }
@@ -128,8 +135,8 @@ void Exchange::on_response_body(Bytes bytes) {
   hold_bytes(bytes.size());
   buffer_response(bytes);
   around_.carrier.response_ready(*this);
-  const bool over_mark = response_.size() >= around_.response_buffer_bytes ||
-                         around_.link_budget.exceeded() || around_.process_budget.exceeded();
+  const bool over_mark =
+      response_.size() >= around_.response_buffer_bytes || around_.link_budget.exceeded();
   if (over_mark && !response_paused_ && call_) {
     response_paused_ = true;
     call_->pause_response();
@@ -236,12 +243,15 @@ void Exchange::finish(Verdict verdict_unless_known) {
   around_.metrics.exchanges[static_cast<size_t>(verdict)]->add();
   const int status_class = status_ / 100;
   around_.metrics.responses[static_cast<size_t>(status_class)]->add();
-  around_.metrics.exchange_seconds.observe(seconds(uv_hrtime() - started_ns_));
+  const uint64_t now = uv_hrtime();
+  if (first_byte_ns_ != 0) {
+    around_.metrics.transfer_seconds.observe(seconds(now - first_byte_ns_));
+  }
+  around_.metrics.exchange_seconds.observe(seconds(now - started_ns_));
   if (around_.log.enabled(log_level(verdict))) write_log_line(verdict);
 }
 
 void Exchange::write_log_line(Verdict verdict) {
-  const std::string_view path = head_.path;
   const uint64_t now = uv_hrtime();
   // The query may carry secrets; it stays out.
   around_.log.write(
@@ -251,7 +261,7 @@ void Exchange::write_log_line(Verdict verdict) {
        {"stream", int64_t{stream_id_}},
        {"method", head_.method},
        {"authority", head_.authority},
-       {"path", path.substr(0, path.find('?'))},
+       {"path", without_query(head_.path)},
        {"status", status_},
        {"verdict", to_string(verdict)},
        {"request_bytes", request_bytes_},
@@ -269,16 +279,14 @@ void Exchange::buffer_response(Bytes bytes) {
 
 void Exchange::hold_bytes(size_t count) {
   held_bytes_ += count;
-  around_.link_budget.used_bytes += count;
-  around_.process_budget.used_bytes += count;
+  around_.link_budget.use(count);
   around_.metrics.buffered_bytes.add(static_cast<double>(count));
 }
 
 void Exchange::free_bytes(size_t count) {
   CHECK_INVARIANT(count <= held_bytes_);
   held_bytes_ -= count;
-  around_.link_budget.used_bytes -= count;
-  around_.process_budget.used_bytes -= count;
+  around_.link_budget.give_back(count);
   around_.metrics.buffered_bytes.add(-static_cast<double>(count));
 }
 

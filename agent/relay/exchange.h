@@ -46,7 +46,6 @@ struct ExchangeSurroundings {
   Loop& loop;
   Log& log;
   RelayMetrics& metrics;
-  Budget& process_budget;
   Budget& link_budget;
   ExchangeCarrier& carrier;
   const std::string& gateway;
@@ -79,6 +78,8 @@ class Exchange final : public ResponseListener {
   void refuse(const Error& error, int status);
   void on_request_body(Bytes bytes);
   void on_request_end(const FieldList& trailers);
+
+  void reprioritize(const Priority& priority);
 
   // The response side, read by the session.
   [[nodiscard]] Bytes response_front() const { return response_.front(); }
@@ -143,11 +144,14 @@ class Exchange final : public ResponseListener {
   size_t list_index = 0;
   // The session has prepared for its end; kept by the session.
   bool end_prepared = false;
+  // It is only opened to be refused; kept by the session.
+  bool above_capacity = false;
   // Flow control of the upload; kept by the session.
   uint32_t stream_window = 0;
   size_t credit_since_widened = 0;
   // Connection credit that waits until the origin has taken the bytes; kept by the session.
   size_t withheld_link_credit = 0;
+  uint64_t upload_ends_ms = 0;  // When the rest of it is called off; 0: the answer is not out.
 
   // ResponseListener
   void on_interim_response(const ResponseHead& head) override;
@@ -180,6 +184,7 @@ class Exchange final : public ResponseListener {
   RequestHead head_;
   bool started_ = false;
   bool deferred_ = false;
+  std::optional<Priority> deferred_priority_;
   bool request_ended_ = false;
   ResponseState response_state_ = ResponseState::kWaiting;
   bool response_paused_ = false;

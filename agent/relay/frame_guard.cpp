@@ -8,12 +8,12 @@ namespace ptth {
 FrameGuard::FrameGuard(const SessionLimits& limits)
     : resets_(limits.resets),
       errors_(limits.errors),
+      refusals_(limits.refusals),
       control_frames_(limits.control_frames),
       empty_frames_(limits.empty_frames) {}
 
 FrameGuard::Judgement FrameGuard::judge() const {
-  const std::array<const TokenBucket*, 4> buckets = {&resets_, &errors_, &control_frames_,
-                                                     &empty_frames_};
+  const std::array buckets = {&resets_, &errors_, &refusals_, &control_frames_, &empty_frames_};
   const auto exhausted = [](const TokenBucket* bucket) { return bucket->exhausted(); };
   const auto nearly = [](const TokenBucket* bucket) { return bucket->nearly_exhausted(); };
   if (std::any_of(buckets.begin(), buckets.end(), exhausted)) return Judgement::kCloseNow;

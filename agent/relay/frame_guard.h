@@ -22,6 +22,8 @@ class FrameGuard {
 
   void note_error(uint64_t now_ms) { errors_.take(now_ms); }
 
+  void note_refusal(uint64_t now_ms) { refusals_.take(now_ms); }
+
   void note_control_frame(uint64_t now_ms) { control_frames_.take(now_ms); }
 
   void note_empty_frame(uint64_t now_ms) { empty_frames_.take(now_ms); }
@@ -36,6 +38,7 @@ class FrameGuard {
   void earn_exchange() {
     resets_.earn(1, kEarnedMax / 1000);
     errors_.earn(0.1, kEarnedMax / 1000);
+    refusals_.earn(1, kEarnedMax / 1000);
     control_frames_.earn(2, kEarnedMax / 1000);
     empty_frames_.earn(2, kEarnedMax);
   }
@@ -48,6 +51,7 @@ class FrameGuard {
 
   TokenBucket resets_;
   TokenBucket errors_;
+  TokenBucket refusals_;
   TokenBucket control_frames_;
   TokenBucket empty_frames_;
 };

@@ -15,9 +15,8 @@ namespace ptth {
 
 class HeldInput {
  public:
-  // All are borrowed.
-  HeldInput(Budget& link_budget, Budget& process_budget, RelayMetrics& metrics)
-      : link_budget_(link_budget), process_budget_(process_budget), metrics_(metrics) {}
+  // Both are borrowed.
+  HeldInput(Budget& budget, RelayMetrics& metrics) : budget_(budget), metrics_(metrics) {}
 
   ~HeldInput() { drop(); }
 
@@ -34,8 +33,7 @@ class HeldInput {
 
   void keep(Bytes bytes) {
     bytes_.append(bytes);
-    link_budget_.used_bytes += bytes.size();
-    process_budget_.used_bytes += bytes.size();
+    budget_.use(bytes.size());
     metrics_.buffered_bytes.add(static_cast<double>(bytes.size()));
   }
 
@@ -44,8 +42,7 @@ class HeldInput {
     bytes_.consume(count);
     bytes_.shrink(0);
     marked_ -= std::min(count, marked_);
-    link_budget_.used_bytes -= count;
-    process_budget_.used_bytes -= count;
+    budget_.give_back(count);
     metrics_.buffered_bytes.add(-static_cast<double>(count));
   }
 
@@ -57,8 +54,7 @@ class HeldInput {
   [[nodiscard]] bool has_marked() const { return marked_ > 0; }
 
  private:
-  Budget& link_budget_;
-  Budget& process_budget_;
+  Budget& budget_;
   RelayMetrics& metrics_;
   ByteQueue bytes_;
   size_t marked_ = 0;

@@ -32,11 +32,10 @@ Http1Session::Http1Session(const SessionSurroundings& surroundings, SessionOptio
       metrics_(surroundings.metrics),
       options_(std::move(options)),
       listener_(listener),
-      link_budget_{options_.limits.link_buffer_bytes, 0},
+      link_budget_{options_.limits.link_buffer_bytes, 0, &surroundings.budget},
       around_{surroundings.loop,
               surroundings.log,
               surroundings.metrics,
-              surroundings.process_budget,
               link_budget_,
               *this,
               options_.gateway,
@@ -45,7 +44,8 @@ Http1Session::Http1Session(const SessionSurroundings& surroundings, SessionOptio
               ReplayStyle::kAnswer},
       parser_(options_.scheme, parser_limits(options_.limits)),
       answer_(stream_, "1.1 " + options_.rules.worker_id),
-      input_(link_budget_, surroundings.process_budget, metrics_),
+      input_(link_budget_, metrics_),
+      place_(surroundings.turn_share, [this] { advance(); }),
       advance_(loop_, [this] { advance(); }),
       deadline_(loop_, [this] { on_deadline(); }),
       sweep_(loop_, [this] { sweep_stalled(); }) {
@@ -91,7 +91,8 @@ bool Http1Session::may_parse() const {
   if (state_ != State::kSettling && state_ != State::kServing) return false;
   switch (request_) {
     case RequestState::kIdle:
-      return stream_.unsent_bytes() < options_.limits.output_buffer_bytes;
+      return stream_.unsent_bytes() < options_.limits.output_buffer_bytes && place_.frames() > 0 &&
+             place_.may_write();
     case RequestState::kHead:
       return true;
     case RequestState::kBody:
@@ -143,6 +144,7 @@ void Http1Session::on_partial_head() {
 void Http1Session::begin_request() {
   deadline_.stop();
   if (state_ == State::kSettling) attach();
+  place_.use_frames(1);
   request_ = RequestState::kBody;
   body_began_ = false;
   open_exchange({parser_.head().method == "HEAD", parser_.http_1_0()});
@@ -286,9 +288,16 @@ void Http1Session::advance() {
   leave_if_drained();
   if (state_ == State::kLingering) input_.drop();
   update_reading();
+  if (waits_for_turn()) place_.wait();
   if (std::exchange(load_told_, exchanges_in_flight()) != exchanges_in_flight()) {
     listener_.on_session_load_changed();
   }
+}
+
+bool Http1Session::waits_for_turn() const {
+  if (exchange_) return !exchange_->response_front().empty() && !place_.may_write();
+  const bool is_free = request_ == RequestState::kIdle && !input_.empty();
+  return is_free && (place_.frames() == 0 || !place_.may_write());
 }
 
 // True when the answer is over, so that another request may be read.
@@ -300,10 +309,12 @@ bool Http1Session::write_answer() {
   }
   if (!answer_.has_head()) return false;
   while (!exchange_->response_front().empty() && !answer_.is_broken()) {
-    if (stream_.unsent_bytes() >= options_.limits.output_buffer_bytes) return false;
+    const bool is_full = stream_.unsent_bytes() >= options_.limits.output_buffer_bytes;
+    if (is_full || !place_.may_write()) return false;
     const Bytes front = exchange_->response_front();
     const Bytes part = front.first(std::min(front.size(), kChunkBytesMax));
     answer_.write_body(part);
+    place_.use_output(part.size());
     exchange_->consume_response(part.size());
   }
   if (!exchange_->response_complete() && !answer_.is_broken()) return false;
@@ -344,6 +355,7 @@ void Http1Session::on_deadline() {
   switch (state_) {
     case State::kSettling:
       attach();
+      leave_if_drained();
       return;
     case State::kServing:
       if (request_ == RequestState::kHead) {
@@ -387,10 +399,14 @@ void Http1Session::drain() {
   leave_if_drained();
 }
 
-// Nothing that came is left without an answer.
+// Nothing that came is left without an answer. A request that crosses the end of an idle connection
+// would be lost (RFC 9112 section 9.3.1: who sent it may not send it again unless it is
+// idempotent), so the end waits for one; its answer says that it is the last.
 void Http1Session::leave_if_drained() {
   const bool owes_nothing = !exchange_ && input_.empty() && request_ != RequestState::kHead;
-  if (draining_ && owes_nothing) leave();
+  if (!draining_ || !owes_nothing) return;
+  if (request_ != RequestState::kIdle) return leave();
+  if (!deadline_.running()) deadline_.start(options_.limits.http1.drain_idle);
 }
 
 // A close while bytes of the gateway are unread becomes a TCP reset, which can take our last answer
@@ -422,6 +438,7 @@ void Http1Session::end(const Error& error, Verdict verdict_for_open_exchange) {
   if (state_ == State::kEnded) return;
   state_ = State::kEnded;
   advance_.cancel();
+  place_.stop_waiting();
   deadline_.stop();
   sweep_.stop();
   close_exchange(verdict_for_open_exchange);

@@ -10,6 +10,7 @@
 #include "agent/relay/held_input.h"
 #include "agent/relay/http1_answer.h"
 #include "agent/relay/session.h"
+#include "agent/relay/turn_share.h"
 #include "common/http1_request_parser.h"
 
 #include <memory>
@@ -32,6 +33,8 @@ class Http1Session final : public Session, private ByteStream::Listener, private
   void abort() override;
 
   [[nodiscard]] size_t exchanges_in_flight() const override { return exchange_ ? 1 : 0; }
+
+  [[nodiscard]] bool has_been_asked() const override { return requests_ > 0; }
 
   [[nodiscard]] uint64_t exchanges_answered() const override { return answered_; }
 
@@ -82,13 +85,12 @@ class Http1Session final : public Session, private ByteStream::Listener, private
   void open_exchange(Http1Answer::Request request);
   void update_reading();
 
-  [[nodiscard]] bool is_over_budget() const {
-    return link_budget_.exceeded() || around_.process_budget.exceeded();
-  }
+  [[nodiscard]] bool is_over_budget() const { return link_budget_.exceeded(); }
 
   // Answers.
   [[nodiscard]] bool is_last(const Exchange& exchange, int status) const;
   void advance();
+  [[nodiscard]] bool waits_for_turn() const;
   bool write_answer();
   void on_answer_written();
   void close_exchange(Verdict verdict);
@@ -130,8 +132,10 @@ class Http1Session final : public Session, private ByteStream::Listener, private
   bool draining_ = false;
   uint64_t last_sent_ms_ = 0;
   Error end_error_;
+  TurnShare::Place place_;
   EndOfTurn advance_;
-  Timer deadline_;  // To attach, of a head, of what is discarded, of the linger.
+  // To attach, of a head, of what is discarded, of the wait for a last request, of the linger.
+  Timer deadline_;
   Timer sweep_;
 };
 

@@ -11,6 +11,11 @@ namespace {
 
 // Fits every window that a gateway gives, and what is left of it.
 constexpr uint64_t kBriefAnswerMax = uint64_t{8} * 1024;
+// Requests above the capacity that are answered at once; with more open than these they are reset.
+constexpr size_t kAnswersAboveCapacity = 32;
+constexpr size_t kEarlyPrioritiesMax = 16;
+// What the gateway gets to pass an answer on, before the rest of its request is called off.
+constexpr Milliseconds kEarlyAnswerGrace{1'000};
 
 }  // namespace
 
@@ -20,19 +25,18 @@ Http2Streams::Http2Streams(const Surroundings& surroundings, const SessionOption
       origin_(surroundings.session.origin),
       metrics_(surroundings.session.metrics),
       guard_(surroundings.guard),
+      place_(surroundings.place),
       engine_(surroundings.engine),
       owner_(surroundings.owner),
       options_(options),
-      link_budget_{options.limits.link_buffer_bytes, 0},
-      around_{loop_,
-              surroundings.session.log,
-              metrics_,
-              surroundings.session.process_budget,
-              link_budget_,
-              *this,
-              options.gateway,
-              options.link_id,
-              options.limits.response_buffer_bytes} {}
+      capacity_(options.capacity),
+      link_budget_{options.limits.link_buffer_bytes, 0, &surroundings.session.budget},
+      around_{loop_,           surroundings.session.log,
+              metrics_,        link_budget_,
+              *this,           options.gateway,
+              options.link_id, options.limits.response_buffer_bytes,
+              options.refusal},
+      early_answers_(loop_, [this] { call_off_uploads(); }) {}
 
 Http2Streams::~Http2Streams() {
   end_all(Verdict::kAborted);
@@ -50,20 +54,42 @@ bool Http2Streams::is_over(int32_t stream_id) const {
 
 void Http2Streams::on_request_begin(int32_t stream_id) {
   last_stream_id_ = std::max(last_stream_id_, stream_id);
-  const bool full = exchanges_.size() >= options_.capacity;
-  if (full || owner_.intake() == Owner::Intake::kRefuse) {
+  if (owner_.intake() == Owner::Intake::kRefuse) {
     metrics_.streams_refused.add();
     reset_stream(stream_id, http2::kRefusedStream);
     return;
   }
+  const bool is_full = exchanges_.size() >= capacity_;
+  if (is_full) {
+    ++refused_;
+    guard_.note_refusal(loop_.now_ms());
+  }
+  const bool answers = options_.refusal == ReplayStyle::kAnswer &&
+                       exchanges_.size() < capacity_ + kAnswersAboveCapacity;
+  if (is_full && !answers) {
+    metrics_.streams_refused.add();
+    reset_stream(stream_id, http2::kRefusedStream);
+    return;
+  }
+  open_exchange(stream_id).above_capacity = is_full;
+  owner_.on_exchange_begun(exchanges_.size());
+  reader_.emplace(options_.rules);
+  reader_stream_id_ = stream_id;
+}
+
+Exchange& Http2Streams::open_exchange(int32_t stream_id) {
   auto exchange = std::make_unique<Exchange>(around_, stream_id);
   exchange->list_index = exchanges_.size();
   exchange->stream_window = options_.limits.stream_window_bytes;
   engine_.set_stream_data(stream_id, exchange.get());
   exchanges_.push_back(std::move(exchange));
-  owner_.on_exchange_begun(exchanges_.size());
-  reader_.emplace(options_.rules);
-  reader_stream_id_ = stream_id;
+  open_max_ = std::max(open_max_, exchanges_.size());
+  return *exchanges_.back();
+}
+
+uint32_t Http2Streams::take_demand() {
+  const size_t open_max = std::exchange(open_max_, exchanges_.size());
+  return static_cast<uint32_t>(open_max) + std::exchange(refused_, 0);
 }
 
 void Http2Streams::on_field(int32_t stream_id, std::string_view name, std::string_view value) {
@@ -118,13 +144,54 @@ void Http2Streams::begin_request(Exchange& exchange, Nghttp2Server::Ending endin
     exchange.refuse(head.error());
     return;
   }
-  head.value().gateway = options_.gateway;
-  if (owner_.intake() == Owner::Intake::kDefer) {
-    exchange.defer(std::move(head).value());
-  } else {
-    exchange.start(std::move(head).value(), origin_);
+  if (exchange.above_capacity) {
+    exchange.describe(std::move(head).value());
+    if (is_whole) exchange.on_request_end({});
+    exchange.refuse({ErrorKind::kOverload, Side::kLocal, "the link has its share open", true});
+    return;
   }
+  set_urgency(exchange.stream_id(), priority_of(head.value().fields));
+  head.value().gateway = options_.gateway;
+  exchange.defer(std::move(head).value());
+  if (owner_.intake() != Owner::Intake::kDefer) received_.push_back(exchange.stream_id());
+  if (!early_priorities_.empty()) apply_early_priority(exchange);
   if (is_whole) exchange.on_request_end({});
+}
+
+// RFC 9218 section 7: the frame outranks the field, and may come before the request.
+void Http2Streams::on_priority_update(int32_t stream_id, std::string_view value) {
+  const std::optional<Priority> priority = parse_priority(value);
+  if (!priority || is_over(stream_id)) return;
+  if (Exchange* exchange = find(stream_id)) {
+    reprioritize(*exchange, *priority);
+    return;
+  }
+  if (early_priorities_.size() >= kEarlyPrioritiesMax) {
+    early_priorities_.erase(early_priorities_.begin());
+  }
+  early_priorities_.emplace_back(stream_id, *priority);
+}
+
+void Http2Streams::apply_early_priority(Exchange& exchange) {
+  for (const auto& [stream_id, priority] : early_priorities_) {
+    if (stream_id == exchange.stream_id()) reprioritize(exchange, priority);
+  }
+  std::erase_if(early_priorities_,
+                [&](const auto& early) { return early.first <= exchange.stream_id(); });
+}
+
+// Its place before the origin, and that of its answer.
+void Http2Streams::reprioritize(Exchange& exchange, const Priority& priority) {
+  exchange.reprioritize(priority);
+  set_urgency(exchange.stream_id(), priority);
+}
+
+void Http2Streams::set_urgency(int32_t stream_id, const Priority& priority) {
+  engine_.set_urgency(stream_id, priority.urgency);
+  const size_t bound = options_.limits.kernel_unsent_bytes;
+  // Only now: it costs downloads some of their speed, for nothing while all are alike.
+  if (priority.urgency == Priority{}.urgency || bound == 0) return;
+  if (!std::exchange(kernel_is_bound_, true)) stream_.bound_kernel_unsent(bound);
 }
 
 // RFC 9113 section 8.1.1.
@@ -149,7 +216,7 @@ void Http2Streams::on_data(int32_t stream_id, Bytes bytes) {
   }
   // The link's credit goes back at once, so that one exchange that stalls never starves the others;
   // only over budget it waits for the origin as the stream's credit does.
-  if (link_budget_.exceeded() || around_.process_budget.exceeded()) {
+  if (link_budget_.exceeded()) {
     exchange->withheld_link_credit += bytes.size();
   } else {
     engine_.return_link_credit(bytes.size());
@@ -168,8 +235,10 @@ void Http2Streams::on_request_end(int32_t stream_id) {
 }
 
 void Http2Streams::return_credit(Exchange& exchange, size_t count) {
-  engine_.return_stream_credit(exchange.stream_id(), count);
-  widen_window(exchange, count);
+  if (exchange.upload_ends_ms == 0) {
+    engine_.return_stream_credit(exchange.stream_id(), count);
+    widen_window(exchange, count);
+  }
   const size_t withheld = std::min(exchange.withheld_link_credit, count);
   if (withheld > 0) {
     exchange.withheld_link_credit -= withheld;
@@ -222,7 +291,8 @@ size_t Http2Streams::response_available(int32_t stream_id, Nghttp2Server::Respon
 }
 
 Nghttp2Server::Written Http2Streams::write_data(int32_t stream_id, Bytes frame_head, size_t count) {
-  if (stream_.unsent_bytes() >= options_.limits.output_buffer_bytes) {
+  const bool is_full = stream_.unsent_bytes() >= options_.limits.output_buffer_bytes;
+  if (is_full || !place_.may_write()) {
     return Nghttp2Server::Written::kOutputIsFull;
   }
   Exchange* exchange = find(stream_id);
@@ -236,16 +306,35 @@ Nghttp2Server::Written Http2Streams::write_data(int32_t stream_id, Bytes frame_h
     if (count > 0) stream_.write(exchange->response_front().first(count));
   }
   if (count > 0) exchange->consume_response(count);
+  place_.use_output(frame_head.size() + count);
+  last_data_ms_ = loop_.now_ms();
   guard_.earn_data(count);
   return Nghttp2Server::Written::kYes;
 }
 
 void Http2Streams::on_response_sent(int32_t stream_id) {
-  const Exchange* exchange = find(stream_id);
-  // RFC 9113 section 8.1: the answer is whole, the rest of the request is not wanted.
-  if (exchange != nullptr && !exchange->request_ended()) {
-    reset_stream(stream_id, http2::kNoError);
+  Exchange* const exchange = find(stream_id);
+  if (exchange == nullptr || exchange->request_ended()) return;
+  // The answer is whole, the rest of the request is not wanted (RFC 9113 section 8.1). But a
+  // HAProxy that reads the answer together with RST_STREAM passes on neither: it gets the time to
+  // end the stream itself, and no credit to send more.
+  exchange->upload_ends_ms = loop_.now_ms() + static_cast<uint64_t>(kEarlyAnswerGrace.count());
+  if (!early_answers_.running()) early_answers_.start(kEarlyAnswerGrace);
+}
+
+void Http2Streams::call_off_uploads() {
+  const uint64_t now = loop_.now_ms();
+  uint64_t next = UINT64_MAX;
+  for (const auto& exchange : exchanges_) {
+    if (exchange->upload_ends_ms == 0 || exchange->request_ended()) continue;
+    if (exchange->upload_ends_ms <= now) {
+      reset_stream(exchange->stream_id(), http2::kNoError);
+    } else {
+      next = std::min(next, exchange->upload_ends_ms);
+    }
   }
+  if (next != UINT64_MAX) early_answers_.start(Milliseconds(next - now));
+  owner_.schedule_output();
 }
 
 // --- The end of a stream ------------------------------------------------------------------------
@@ -253,7 +342,8 @@ void Http2Streams::on_response_sent(int32_t stream_id) {
 // SETTINGS overtake what is queued, and so reach the gateway before the end of the stream does.
 void Http2Streams::prepare_end(Exchange& exchange) {
   if (std::exchange(exchange.end_prepared, true)) return;
-  owner_.on_exchange_ending(exchange.response_bytes() <= kBriefAnswerMax);
+  owner_.on_exchange_ending(exchange.request_ended() &&
+                            exchange.response_bytes() <= kBriefAnswerMax);
 }
 
 void Http2Streams::reset(Exchange& exchange, uint32_t code) {
@@ -309,9 +399,27 @@ void Http2Streams::remove(Exchange& exchange) {
 void Http2Streams::give_up_stalled(Milliseconds patience) {
   const uint64_t now = loop_.now_ms();
   for (const auto& exchange : exchanges_) {
-    const auto idle = Milliseconds(now - exchange->last_progress_ms());
-    if (exchange->waits_for_gateway() && idle >= patience) exchange->stall();
+    const uint64_t idle = now - exchange->last_progress_ms();
+    if (Milliseconds(idle) < patience || !exchange->waits_for_gateway()) continue;
+    if (!is_outranked(*exchange, idle)) exchange->stall();
   }
+}
+
+// It waits for more urgent answers, which the gateway does take; not for the gateway.
+bool Http2Streams::is_outranked(const Exchange& exchange, uint64_t idle_ms) const {
+  const bool others_went_on = loop_.now_ms() - last_data_ms_ < idle_ms;
+  return others_went_on && !exchange.response_front().empty() &&
+         engine_.has_credit(exchange.stream_id());
+}
+
+// Requests that are reset as soon as they are sent (CVE-2023-44487) so never cost the origin
+// anything.
+void Http2Streams::start_received() {
+  for (const int32_t stream_id : received_) {
+    Exchange* const exchange = find(stream_id);
+    if (exchange != nullptr && exchange->deferred()) exchange->start_deferred(origin_);
+  }
+  received_.clear();
 }
 
 void Http2Streams::start_oldest_deferred() {

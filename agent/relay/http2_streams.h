@@ -11,13 +11,16 @@
 #include "agent/relay/own_resets.h"
 #include "agent/relay/request_reader.h"
 #include "agent/relay/session.h"
+#include "agent/relay/turn_share.h"
 #include "common/byte_stream.h"
+#include "common/priority.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace ptth {
@@ -49,6 +52,7 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   struct Surroundings {
     const SessionSurroundings& session;
     FrameGuard& guard;
+    TurnShare::Place& place;
     Nghttp2Server& engine;  // Not touched before the first event.
     Owner& owner;
   };
@@ -61,7 +65,21 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   Http2Streams(Http2Streams&&) = delete;
   Http2Streams& operator=(Http2Streams&&) = delete;
 
+  // What is buffered on the connection.
+  [[nodiscard]] Budget& budget() { return link_budget_; }
+
   [[nodiscard]] size_t open() const { return exchanges_.size(); }
+
+  // Whether there has been a stream.
+  [[nodiscard]] bool any_yet() const { return last_stream_id_ > 0; }
+
+  // How many may be open.
+  void set_capacity(uint32_t capacity) { capacity_ = capacity; }
+
+  [[nodiscard]] uint32_t capacity() const { return capacity_; }
+
+  // See Session::take_demand.
+  [[nodiscard]] uint32_t take_demand();
 
   // HEADERS for a stream that is over: at best they crossed our RST_STREAM.
   [[nodiscard]] bool is_over(int32_t stream_id) const;
@@ -72,6 +90,8 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
 
   // Exchanges that neither send nor take what they could for that long are given up.
   void give_up_stalled(Milliseconds patience);
+  // What has come in the bytes that were just received, and was not taken back in them.
+  void start_received();
   void start_oldest_deferred();
   void start_all_deferred();
   // Whatever the origin has not seen, the gateway can send elsewhere.
@@ -87,6 +107,7 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   void on_fields_end(int32_t stream_id, Nghttp2Server::Ending ending) override;
   void on_data(int32_t stream_id, Bytes bytes) override;
   void on_request_end(int32_t stream_id) override;
+  void on_priority_update(int32_t stream_id, std::string_view value) override;
   void on_stream_reset_sent(int32_t stream_id) override;
   void on_stream_closed(int32_t stream_id, uint32_t code) override;
   size_t response_available(int32_t stream_id, Nghttp2Server::ResponseEnd& end) override;
@@ -100,11 +121,17 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   void reset(Exchange& exchange, uint32_t code) override;
   void return_credit(Exchange& exchange, size_t count) override;
 
+  Exchange& open_exchange(int32_t stream_id);
   void take_fields(Exchange& exchange, Nghttp2Server::Ending ending);
   void begin_request(Exchange& exchange, Nghttp2Server::Ending ending);
+  void apply_early_priority(Exchange& exchange);
+  void reprioritize(Exchange& exchange, const Priority& priority);
+  void call_off_uploads();
+  [[nodiscard]] bool is_outranked(const Exchange& exchange, uint64_t idle_ms) const;
   void malformed(Exchange& exchange, const char* reason);
   void widen_window(Exchange& exchange, size_t taken);
   void prepare_end(Exchange& exchange);
+  void set_urgency(int32_t stream_id, const Priority& priority);
   void reset_stream(int32_t stream_id, uint32_t code);
   void remove(Exchange& exchange);
   [[nodiscard]] Exchange* find(int32_t stream_id) const;
@@ -114,9 +141,13 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   Origin& origin_;
   RelayMetrics& metrics_;
   FrameGuard& guard_;
+  TurnShare::Place& place_;
   Nghttp2Server& engine_;
   Owner& owner_;
   const SessionOptions& options_;
+  uint32_t capacity_;
+  size_t open_max_ = 0;   // Since the last take_demand(),
+  uint32_t refused_ = 0;  // as is this.
   Budget link_budget_;
   ExchangeSurroundings around_;
   OwnResets own_resets_;
@@ -125,7 +156,13 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   // section 6.10).
   std::optional<RequestReader> reader_;
   int32_t reader_stream_id_ = 0;
+  bool kernel_is_bound_ = false;
   int32_t last_stream_id_ = 0;
+  // PRIORITY_UPDATE frames that came before their requests, the oldest first.
+  std::vector<std::pair<int32_t, Priority>> early_priorities_;
+  std::vector<int32_t> received_;  // Not started yet.
+  Timer early_answers_;            // The rest of whose requests is not wanted.
+  uint64_t last_data_ms_ = 0;      // When a part of any answer's body went out.
 };
 
 }  // namespace ptth

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include <nghttp2/nghttp2.h>
 
@@ -22,6 +23,10 @@ constexpr size_t kOriginLengthSize = 2;
 // section 5.1.2 lets us refuse the stream instead, which is a safe retry. So nghttp2 is told this,
 // and the true limit is written into the frame.
 constexpr uint32_t kNoLimitForNghttp2 = 0x7fffffff;
+
+constexpr uint8_t kPriorityUpdate = 0x10;   // RFC 9218 section 7.1.
+constexpr size_t kPriorityUpdateMax = 256;  // What is longer says nothing to us.
+constexpr size_t kStreamIdSize = 4;
 
 struct CallbacksDeleter {
   void operator()(nghttp2_session_callbacks* callbacks) const {
@@ -99,6 +104,9 @@ struct Nghttp2Server::Callbacks {
 
   static int begin_frame(nghttp2_session* /*session*/, const nghttp2_frame_hd* head,
                          void* user_data) noexcept {
+    server(user_data).priority_update_.clear();
+    // FrameScanner counts what RFC 9113 does not define.
+    if (head->type == kPriorityUpdate) return 0;
     server(user_data).link_.on_frame_begin({kind_of(head->type), head->length, head->stream_id,
                                             (head->flags & NGHTTP2_FLAG_END_STREAM) != 0});
     return 0;
@@ -159,6 +167,20 @@ struct Nghttp2Server::Callbacks {
                         const uint8_t* bytes, size_t size, void* user_data) noexcept {
     server(user_data).streams_.on_data(stream_id, {bytes, size});
     return 0;
+  }
+
+  static int extension_chunk(nghttp2_session* /*session*/, const nghttp2_frame_hd* /*head*/,
+                             const uint8_t* bytes, size_t size, void* user_data) noexcept {
+    std::string& payload = server(user_data).priority_update_;
+    payload.append(as_text(bytes, std::min(size, kPriorityUpdateMax + 1 - payload.size())));
+    return 0;
+  }
+
+  // There is nothing to keep of it.
+  static int extension_end(nghttp2_session* /*session*/, void** /*payload*/,
+                           const nghttp2_frame_hd* head, void* user_data) noexcept {
+    server(user_data).take_priority_update(head->stream_id);
+    return NGHTTP2_ERR_CANCEL;
   }
 
   static int invalid_frame(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/, int code,
@@ -245,6 +267,8 @@ std::unique_ptr<nghttp2_session_callbacks, CallbacksDeleter> Nghttp2Server::Call
   nghttp2_session_callbacks_set_on_frame_recv_callback(raw, frame_received);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(raw, data_chunk);
   nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(raw, invalid_frame);
+  nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(raw, extension_chunk);
+  nghttp2_session_callbacks_set_unpack_extension_callback(raw, extension_end);
   nghttp2_session_callbacks_set_error_callback2(raw, complain);
   nghttp2_session_callbacks_set_on_frame_send_callback(raw, frame_sent);
   nghttp2_session_callbacks_set_on_frame_not_send_callback(raw, frame_not_sent);
@@ -270,6 +294,8 @@ Nghttp2Server::Nghttp2Server(LinkListener& link, StreamListener& streams, const 
   nghttp2_option_set_no_closed_streams(raw_option, 1);
   // RequestReader and the session keep the rules of HTTP messages (see there).
   nghttp2_option_set_no_http_messaging(raw_option, 1);
+  // nghttp2's own reading of these frames opens streams that nobody bounds.
+  nghttp2_option_set_user_recv_extension_type(raw_option, kPriorityUpdate);
   // Our response heads are bounded by the origin's limits, which are larger than nghttp2's default.
   nghttp2_option_set_max_send_header_block_length(raw_option, size_t{256} * 1024);
 
@@ -280,7 +306,8 @@ Nghttp2Server::Nghttp2Server(LinkListener& link, StreamListener& streams, const 
 
   std::vector<nghttp2_settings_entry> settings = {
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.stream_window_bytes},
-      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.header_list_bytes}};
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options.header_list_bytes},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
   if (options.announce_streams_at_start) {
     settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kNoLimitForNghttp2});
   }
@@ -322,6 +349,25 @@ Result<void> Nghttp2Server::receive(Bytes bytes) {
   const char* reason = nghttp2_strerror(static_cast<int>(consumed));
   nghttp2_session_terminate_session(session_.get(), NGHTTP2_PROTOCOL_ERROR);
   return Error{ErrorKind::kProtocol, Side::kGateway, std::string("HTTP/2: ") + reason};
+}
+
+void Nghttp2Server::take_priority_update(int32_t stream_id) {
+  const std::string payload = std::exchange(priority_update_, {});
+  uint32_t prioritized = 0;
+  for (const char byte : payload.substr(0, kStreamIdSize))
+    prioritized = prioritized << 8 | static_cast<uint8_t>(byte);
+  prioritized &= 0x7fffffff;
+  // Streams of ours are even, and there are none.
+  const bool is_request = prioritized % 2 == 1;
+  if (stream_id != 0 || payload.size() < kStreamIdSize || !is_request) {
+    complaint_ = "a PRIORITY_UPDATE frame that breaks the rules";
+    terminate(stream_id == 0 && payload.size() < kStreamIdSize ? NGHTTP2_FRAME_SIZE_ERROR
+                                                               : NGHTTP2_PROTOCOL_ERROR);
+    return;
+  }
+  if (payload.size() > kPriorityUpdateMax) return;
+  streams_.on_priority_update(static_cast<int32_t>(prioritized),
+                              std::string_view(payload).substr(kStreamIdSize));
 }
 
 Bytes Nghttp2Server::next_frame() {
@@ -374,6 +420,12 @@ void Nghttp2Server::resume_response(int32_t stream_id) {
   nghttp2_session_resume_data(session_.get(), stream_id);
 }
 
+void Nghttp2Server::set_urgency(int32_t stream_id, uint8_t urgency) {
+  const nghttp2_extpri priority{urgency, /*inc=*/1};
+  nghttp2_session_change_extpri_stream_priority(session_.get(), stream_id, &priority,
+                                                /*ignore_client_signal=*/1);
+}
+
 void Nghttp2Server::reset_stream(int32_t stream_id, uint32_t code) {
   nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, stream_id, code);
 }
@@ -421,6 +473,11 @@ void Nghttp2Server::set_stream_data(int32_t stream_id, void* data) {
 
 void* Nghttp2Server::stream_data(int32_t stream_id) const {
   return nghttp2_session_get_stream_user_data(session_.get(), stream_id);
+}
+
+bool Nghttp2Server::has_credit(int32_t stream_id) const {
+  return nghttp2_session_get_remote_window_size(session_.get()) > 0 &&
+         nghttp2_session_get_stream_remote_window_size(session_.get(), stream_id) > 0;
 }
 
 size_t Nghttp2Server::queued_frames() const {

@@ -65,6 +65,8 @@ class Nghttp2Server {
     virtual void on_data(int32_t stream_id, Bytes bytes) = 0;
     virtual void on_request_end(int32_t stream_id) = 0;
     virtual void on_stream_reset_sent(int32_t stream_id) = 0;
+    // PRIORITY_UPDATE (RFC 9218 section 7.1). The stream may not have begun yet, or be over.
+    virtual void on_priority_update(int32_t stream_id, std::string_view value) = 0;
     virtual void on_stream_closed(int32_t stream_id, uint32_t code) = 0;
     // How many body bytes can be sent now.
     virtual size_t response_available(int32_t stream_id, ResponseEnd& end) = 0;
@@ -104,6 +106,10 @@ class Nghttp2Server {
   void submit_interim(int32_t stream_id, const ResponseHead& head);
   void submit_response(int32_t stream_id, const ResponseHead& head);
   void resume_response(int32_t stream_id);
+  // Of the answers that could be sent, those of the most urgent requests are, in turns (RFC 9218
+  // section 10; without the order within an urgency, which would be one between strangers: the
+  // gateway carries the requests of many users, section 13.1).
+  void set_urgency(int32_t stream_id, uint8_t urgency);
   void reset_stream(int32_t stream_id, uint32_t code);
   void return_stream_credit(int32_t stream_id, size_t count);
   void return_link_credit(size_t count);
@@ -117,6 +123,8 @@ class Nghttp2Server {
 
   void set_stream_data(int32_t stream_id, void* data);
   [[nodiscard]] void* stream_data(int32_t stream_id) const;
+  // The gateway lets us send of this answer.
+  [[nodiscard]] bool has_credit(int32_t stream_id) const;
   [[nodiscard]] size_t queued_frames() const;
   [[nodiscard]] bool wants_to_write() const;
   // Neither side has anything to say.
@@ -130,6 +138,7 @@ class Nghttp2Server {
 
   void submit_origins(const std::vector<std::string>& origins);
   void patch_settings(Bytes frame);
+  void take_priority_update(int32_t stream_id);
 
   LinkListener& link_;
   StreamListener& streams_;
@@ -137,6 +146,7 @@ class Nghttp2Server {
   std::string response_via_;
   std::string complaint_;
   std::vector<uint8_t> patched_settings_;
+  std::string priority_update_;  // The payload of the frame that is being received.
   Nghttp2Handle session_;
 };
 

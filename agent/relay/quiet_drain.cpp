@@ -1,5 +1,6 @@
 #include "agent/relay/quiet_drain.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace ptth {
@@ -9,18 +10,20 @@ namespace {
 // Between the answer to one probe and the next: what the gateway's users need at least to react to
 // what they were sent.
 constexpr Milliseconds kProbePause{20};
+// Before an idle link's limit is lowered.
+constexpr int kIdleRounds = 4;
 
 }  // namespace
 
-QuietDrain::QuietDrain(Loop& loop, uint32_t capacity, Milliseconds patience, Actions& session)
+QuietDrain::QuietDrain(Loop& loop, Milliseconds patience, Actions& session)
     : session_(session),
       patience_(patience),
-      limit_(capacity),
       release_(loop, [this] { on_patience_over(); }),
       next_probe_(loop, [this] { probe(); }) {}
 
-void QuietDrain::begin(size_t open) {
+void QuietDrain::begin(size_t open, uint32_t limit) {
   open_ = open;
+  limit_ = limit;
   stage_ = open >= limit_ ? Stage::kFilled : Stage::kWaiting;
   if (stage_ == Stage::kFilled) return;
   release_.start(patience_);
@@ -45,10 +48,26 @@ void QuietDrain::probe() {
   session_.send_probe();
 }
 
+void QuietDrain::lower_to(uint32_t limit) {
+  limit_before_ = std::exchange(limit_, limit);
+  limit_is_known_ = false;
+  session_.announce_limit(limit_);
+}
+
+void QuietDrain::take_back_limit() {
+  limit_ = std::max(limit_before_, static_cast<uint32_t>(open_) + 1);
+  session_.announce_limit(limit_);
+  stage_ = Stage::kWaiting;
+}
+
 void QuietDrain::on_request(size_t open) {
   open_ = open;
   if (!holds()) return;
   disturbed_ = true;
+  if (open >= limit_ && !limit_is_known_) {
+    take_back_limit();
+    return;
+  }
   if (open >= limit_) {
     stage_ = Stage::kFilled;
     stop();
@@ -64,15 +83,17 @@ void QuietDrain::on_probe_answered() {
   probe_under_way_ = false;
   if (!holds()) return;
   next_probe_.start(kProbePause);
-  if (std::exchange(disturbed_, false)) return;
+  if (std::exchange(disturbed_, false)) {
+    idle_rounds_ = 0;
+    return;
+  }
   if (open_ > 0) {
     if (stage_ != Stage::kQuiet) session_.start_oldest_deferred();
     stage_ = Stage::kQuiet;
-  } else if (limit_ > 1) {
-    limit_ = 1;
-    session_.announce_limit(limit_);
-  } else {
+  } else if (limit_ <= 1) {
     session_.leave_now();
+  } else if (++idle_rounds_ >= kIdleRounds) {
+    lower_to(1);
   }
 }
 
@@ -81,8 +102,7 @@ void QuietDrain::before_end(bool is_brief) {
     session_.announce_limit(--limit_);
   } else if (stage_ == Stage::kQuiet && is_brief && open_ <= limit_) {
     stage_ = Stage::kLowered;
-    limit_ = static_cast<uint32_t>(open_);
-    session_.announce_limit(limit_);
+    lower_to(static_cast<uint32_t>(open_));
   }
 }
 

@@ -13,6 +13,10 @@
 // lowered to what is open, in the write that ends one of them, and the next request fills the link.
 // From then on the limit falls with each exchange that ends, nothing new comes, and all that came
 // is served. An idle link gets the limit 1 first, so that no two requests can cross its end.
+//
+// A request that crosses a lowered limit on its way leaves the link in the pool and full, which is
+// what fails the next one: the limit is taken back at once. For the same reason an idle link is
+// watched for longer before its limit is lowered.
 
 #include "common/loop.h"
 
@@ -38,11 +42,12 @@ class QuietDrain {
     ~Actions() = default;
   };
 
-  // capacity: what the gateway has been told. patience: how long a request waits at most.
-  QuietDrain(Loop& loop, uint32_t capacity, Milliseconds patience, Actions& session);
+  // patience: how long a request waits at most.
+  QuietDrain(Loop& loop, Milliseconds patience, Actions& session);
 
   // `open` is, here and below, the number of exchanges on the link from then on.
-  void begin(size_t open);
+  // limit: what the gateway has been told.
+  void begin(size_t open, uint32_t limit);
 
   [[nodiscard]] bool active() const { return stage_ != Stage::kIdle; }
 
@@ -51,6 +56,11 @@ class QuietDrain {
 
   void on_request(size_t open);
   void on_probe_answered();
+
+  // The gateway has acknowledged every limit that it was told: what comes from now on was sent in
+  // their knowledge.
+  void on_limit_known() { limit_is_known_ = true; }
+
   // An exchange will end with the next write. An answer is brief when it certainly ends there, and
   // no window of the gateway can hold it up.
   void before_end(bool is_brief);
@@ -71,10 +81,15 @@ class QuietDrain {
 
   void probe();
   void on_patience_over();
+  void lower_to(uint32_t limit);
+  void take_back_limit();
 
   Actions& session_;
   const Milliseconds patience_;
-  uint32_t limit_;
+  uint32_t limit_ = 0;
+  uint32_t limit_before_ = 0;  // It was lowered.
+  bool limit_is_known_ = true;
+  int idle_rounds_ = 0;  // Without a request, up to now.
   size_t open_ = 0;
   Stage stage_ = Stage::kIdle;
   bool probe_under_way_ = false;

@@ -31,6 +31,9 @@ RelayMetrics::RelayMetrics(Metrics& metrics, const std::string& gateway)
       first_byte_seconds(metrics.histogram("ptth_first_byte_seconds",
                                            "Request head received to response head passed on.",
                                            latency_bounds(), {{"gateway", gateway}})),
+      transfer_seconds(metrics.histogram("ptth_transfer_seconds",
+                                         "Response head passed on to the end of the exchange.",
+                                         latency_bounds(), {{"gateway", gateway}})),
       exchange_seconds(metrics.histogram("ptth_exchange_seconds", "Whole exchanges.",
                                          latency_bounds(), {{"gateway", gateway}})) {
   for (size_t index = 0; index < kVerdictCount; ++index) {

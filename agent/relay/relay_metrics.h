@@ -25,6 +25,7 @@ struct RelayMetrics {
   Gauge& in_flight;
   Gauge& buffered_bytes;
   Histogram& first_byte_seconds;  // Request head received to response head sent on.
+  Histogram& transfer_seconds;    // From there to the end of the exchange.
   Histogram& exchange_seconds;
 };
 

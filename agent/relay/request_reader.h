@@ -30,6 +30,8 @@ struct RequestRules {
   // Names this agent in Via and CDN-Loop; a request that carries it has been here before.
   std::string worker_id = "ptth-agent";
   std::string via_entry = "2.0 ptth-agent";  // The session makes it of worker_id.
+
+  [[nodiscard]] bool operator==(const RequestRules&) const = default;
 };
 
 class RequestReader {

@@ -7,6 +7,7 @@
 #include "agent/origin/origin.h"
 #include "agent/relay/request_reader.h"
 #include "agent/relay/session_limits.h"
+#include "agent/relay/verdict.h"
 #include "common/byte_stream.h"
 #include "common/error.h"
 #include "common/http_rules.h"
@@ -22,6 +23,7 @@ namespace ptth {
 
 struct RelayMetrics;
 struct Budget;
+class TurnShare;
 
 // How a gateway learns that we leave.
 enum class DrainStyle {
@@ -42,14 +44,17 @@ struct SessionSurroundings {
   Origin& origin;
   Log& log;
   RelayMetrics& metrics;
-  Budget& process_budget;
+  Budget& budget;                   // That the link's is within.
+  TurnShare* turn_share = nullptr;  // Of the gateway's links together; null: no limit.
 };
 
 struct SessionOptions {
   SessionLimits limits;
   std::string gateway;  // Its name in logs and metrics; outlives the session by being copied.
   uint64_t link_id = 0;
-  uint32_t capacity = 100;  // MAX_CONCURRENT_STREAMS.
+  uint32_t capacity = 100;  // MAX_CONCURRENT_STREAMS, until set_capacity().
+  // HTTP/2: how the gateway learns that it may send a request elsewhere.
+  ReplayStyle refusal = ReplayStyle::kReset;
   RequestRules rules;
   Scheme scheme = Scheme::kHttps;  // HTTP/1.1: of requests whose target does not name one.
   DrainStyle drain_style = DrainStyle::kAnnounce;
@@ -95,6 +100,20 @@ class Session {
   // Ends every exchange now, so that the gateway sees it, and then on_session_ended.
   virtual void abort() = 0;
   [[nodiscard]] virtual size_t exchanges_in_flight() const = 0;
+
+  // A request has come, whatever became of it.
+  [[nodiscard]] virtual bool has_been_asked() const = 0;
+
+  // HTTP/2: from now on the gateway may have so many exchanges open; told by SETTINGS, and those
+  // above it are refused once it has acknowledged them. Not while it drains, which has limits of
+  // its own.
+  virtual void set_capacity(uint32_t capacity) { static_cast<void>(capacity); }
+
+  // What it has been told last; 0: nothing, for HTTP/1.1 has no such limit.
+  [[nodiscard]] virtual uint32_t capacity() const { return 0; }
+
+  // The most exchanges that were open at once since the last call, and those refused above it.
+  [[nodiscard]] virtual uint32_t take_demand() { return 0; }
 
   // HTTP/1.1, where gateways may use a connection up: answered whole.
   [[nodiscard]] virtual uint64_t exchanges_answered() const { return 0; }

@@ -21,6 +21,10 @@ struct Http1SessionLimits {
   // A gateway that does not want us closes at once. A connection that stays open for so long, or
   // brings a request, is attached.
   Milliseconds settle_time{200};
+  // While we leave, a connection without a request stays open for so long: one may be on its way.
+  Milliseconds drain_idle{1'000};
+
+  [[nodiscard]] bool operator==(const Http1SessionLimits&) const = default;
 };
 
 // Every limit of a session. Rates are token buckets: `burst` at once, refilled at `per_second`.
@@ -38,10 +42,13 @@ struct SessionLimits {
   size_t link_buffer_bytes =
       size_t{32} * 1024 * 1024;  // Bodies buffered on one link, both directions.
   size_t output_buffer_bytes =
-      size_t{256} *
+      size_t{128} *
       1024;  // Frames not yet taken by the kernel; above it nothing is read or produced.
+  // What the kernel takes of them and cannot send yet, once an urgency was told; 0: no bound.
+  size_t kernel_unsent_bytes = size_t{64} * 1024;
   Rate resets{200, 50};            // RST_STREAM from the gateway (CVE-2023-44487).
   Rate errors{100, 10};            // Streams that we had to reset (CVE-2025-8671).
+  Rate refusals{2000, 200};        // Requests beyond what it may have open.
   Rate control_frames{2000, 500};  // PING, SETTINGS, PRIORITY, unknown types.
   Rate empty_frames{1000, 200};    // DATA, HEADERS and WINDOW_UPDATE frames that bring no progress.
   Milliseconds progress_timeout{
@@ -51,6 +58,8 @@ struct SessionLimits {
   Milliseconds ping_after{5'000};         // Silence before we ask.
   Milliseconds ping_timeout{4'000};       // Silence after we asked: the link is dead.
   Http1SessionLimits http1;
+
+  [[nodiscard]] bool operator==(const SessionLimits&) const = default;
 };
 
 }  // namespace ptth

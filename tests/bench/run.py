@@ -13,7 +13,6 @@ import os
 import platform
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import report
 from load import CASES, Case, Cpu, attach_idle, h2load_command, resident_mib, run_h2load
 from profiling import profile
-from stage import BenchError, Certificates, Holder, nginx, wait_until
+from stage import BenchError, Certificates, Holder, nginx, run_bench, wait_until
 from workers import (ROOT, Agent, Haproxy, Setting, find_agent, find_haproxy, find_splice,
                      same_libraries)
 
@@ -233,7 +232,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BenchError as error:
-        sys.exit(f"bench: {error}")
+    run_bench(main)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -17,6 +18,14 @@ START_SECONDS = 20
 
 class BenchError(Exception):
     """The run cannot go on, or its figures would mean nothing."""
+
+
+def run_bench(main):
+    """Ends the program with main's status, or with what kept it from its figures."""
+    try:
+        sys.exit(main())
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
 
 
 def wait_until(condition, what, seconds=START_SECONDS):

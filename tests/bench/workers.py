@@ -74,7 +74,20 @@ class Setting:
     held_streams: int = 0      # 0: the worker's own default limit.
 
 
-class Agent:
+class Worker:
+    """Subclasses say how it is started: dialling(setting, gateway_port)."""
+
+    name = None
+
+    @contextlib.contextmanager
+    def running(self, setting):
+        """With the splice as its gateway."""
+        with Splice(setting.splice_program, setting.certificates).running() as splice, \
+                self.dialling(setting, splice.worker_port) as (child, log):
+            yield Running(self.name, child.pid, splice, log)
+
+
+class Agent(Worker):
     def __init__(self, program, name="ptth-agent", log_level="warn", wrapper=()):
         self.name = name
         self._program = program
@@ -82,28 +95,28 @@ class Agent:
         self._wrapper = list(wrapper)
 
     @contextlib.contextmanager
-    def running(self, setting):
+    def dialling(self, setting, gateway_port):
+        """Its process and its log."""
         certificates = setting.certificates
-        with Splice(setting.splice_program, certificates).running() as splice:
-            command = [*self._wrapper, self._program, "run",
-                       "--gateway", f"https://127.0.0.1:{splice.worker_port}",
-                       "--server-name", "gw.test", "--profile", "haproxy",
-                       "--ca-file", certificates.ca, "--cert-file", certificates.worker,
-                       "--key-file", certificates.worker_key,
-                       "--origin", f"http://127.0.0.1:{setting.origin_port}",
-                       # Each run of the load ends the connection; the next must not wait.
-                       "--reconnect-at-once-burst", "1000000",
-                       "--admin", "127.0.0.1:0",
-                       "--log-level", self._log_level, "--log-format", "json"]
-            if setting.held_streams:
-                command += ["--capacity", setting.held_streams]
-            # Log lines go into a pipe that someone reads, as under a container runtime.
-            log = setting.directory / "agent.log"
-            with process(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader, \
-                    open(log, "ab") as log_file:
-                drain = reader.stdin if self._log_level == "info" else log_file
-                with process(command, stderr=drain, stdout=drain) as child:
-                    yield Running(self.name, child.pid, splice, log)
+        command = [*self._wrapper, self._program, "run",
+                   "--gateway", f"https://127.0.0.1:{gateway_port}",
+                   "--server-name", "gw.test", "--profile", "haproxy",
+                   "--ca-file", certificates.ca, "--cert-file", certificates.worker,
+                   "--key-file", certificates.worker_key,
+                   "--origin", f"http://127.0.0.1:{setting.origin_port}",
+                   # Each run of the load ends the connection; the next must not wait.
+                   "--reconnect-at-once-burst", "1000000",
+                   "--admin", "127.0.0.1:0",
+                   "--log-level", self._log_level, "--log-format", "json"]
+        if setting.held_streams:
+            command += ["--capacity", setting.held_streams]
+        # Log lines go into a pipe that someone reads, as under a container runtime.
+        log = setting.directory / "agent.log"
+        with process(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader, \
+                open(log, "ab") as log_file:
+            drain = reader.stdin if self._log_level == "info" else log_file
+            with process(command, stderr=drain, stdout=drain) as child:
+                yield child, log
 
 
 HAPROXY = """
@@ -128,25 +141,25 @@ backend origin
 """
 
 
-class Haproxy:
+class Haproxy(Worker):
     def __init__(self, program, version):
         self.name = f"HAProxy {version}"
         self._program = program
 
     @contextlib.contextmanager
-    def running(self, setting):
+    def dialling(self, setting, gateway_port):
+        """Its process and its log."""
         certificates = setting.certificates
         tuning = ""
         if setting.held_streams:
             tuning = f"  tune.h2.max-concurrent-streams {setting.held_streams}"
-        with Splice(setting.splice_program, certificates).running() as splice:
-            conf = setting.directory / f"haproxy-{splice.worker_port}.cfg"
-            conf.write_text(HAPROXY.format(
-                tuning=tuning, gateway_port=splice.worker_port, both=certificates.worker_both,
-                ca=certificates.ca, origin_port=setting.origin_port,
-                identity="sni str(gw.test) alpn h2"))
-            log = setting.directory / "haproxy.log"
-            with open(log, "ab") as log_file, \
-                    process([self._program, "-f", conf, "-db"], stderr=log_file,
-                            stdout=log_file) as child:
-                yield Running(self.name, child.pid, splice, log)
+        conf = setting.directory / f"haproxy-{gateway_port}.cfg"
+        conf.write_text(HAPROXY.format(
+            tuning=tuning, gateway_port=gateway_port, both=certificates.worker_both,
+            ca=certificates.ca, origin_port=setting.origin_port,
+            identity="sni str(gw.test) alpn h2"))
+        log = setting.directory / "haproxy.log"
+        with open(log, "ab") as log_file, \
+                process([self._program, "-f", conf, "-db"], stderr=log_file,
+                        stdout=log_file) as child:
+            yield child, log

@@ -37,8 +37,15 @@ void Dispatcher::leave(std::function<void()> empty) {
 }
 
 size_t Dispatcher::workers_attached() const {
-  return static_cast<size_t>(std::ranges::count_if(
-      workers_, [](const Worker& worker) { return worker.session->attached(); }));
+  return static_cast<size_t>(std::ranges::count_if(workers_, [](const Worker& worker) {
+    return worker.admitted && worker.session->attached();
+  }));
+}
+
+size_t Dispatcher::workers_coming() const {
+  return static_cast<size_t>(std::ranges::count_if(workers_, [](const Worker& worker) {
+    return worker.coming && waits_unused(worker.session->options().profile);
+  }));
 }
 
 bool Dispatcher::enter(Exchange& exchange) {
@@ -63,13 +70,14 @@ void Dispatcher::look_again() {
 }
 
 bool Dispatcher::any_room() const {
-  return std::ranges::any_of(workers_,
-                             [](const Worker& worker) { return worker.session->room() > 0; });
+  return std::ranges::any_of(
+      workers_, [](const Worker& worker) { return worker.admitted && worker.session->room() > 0; });
 }
 
 Dispatcher::Worker* Dispatcher::choose(const Exchange& exchange) {
   Worker* best = nullptr;
   for (Worker& worker : workers_) {
+    if (!worker.admitted || !serves(worker.prefixes, exchange.path())) continue;
     if (worker.session->room() == 0 || exchange.refused_by(*worker.session)) continue;
     const auto load = [](const Worker& of) {
       return std::pair(of.session->in_flight(), of.last_chosen);
@@ -92,6 +100,7 @@ void Dispatcher::send_waiting() {
     ++worker->requests;
     exchange.send_to(*worker->session);
   }
+  if (!queue_.empty() && starved_ && !leaving_) starved_(queue_.size());
 }
 
 Dispatcher::Worker& Dispatcher::entry_of(const WorkerSession& session) {
@@ -102,18 +111,53 @@ Dispatcher::Worker& Dispatcher::entry_of(const WorkerSession& session) {
 }
 
 void Dispatcher::on_worker_attached(WorkerSession& worker) {
+  Worker& entry = entry_of(worker);
+  if (options_.challenge.asked()) {
+    ask_who(entry);
+  } else {
+    admit(entry);
+  }
+}
+
+void Dispatcher::ask_who(Worker& entry) {
+  if (entry.challenge || entry.session->room() == 0) return;
+  entry.challenge = std::make_unique<ChallengeCheck>(loop_, options_.challenge, *entry.session,
+                                                     static_cast<ChallengeCheck::Listener&>(*this));
+}
+
+void Dispatcher::on_challenge_judged(WorkerSession& worker, const ChallengeVerdict& verdict) {
+  Worker& entry = entry_of(worker);
+  loop_.retire(std::move(entry.challenge));
+  if (!verdict.wrong) {
+    entry.prefixes = verdict.prefixes;
+    admit(entry);
+    return;
+  }
+  log_.warn("worker refused", {{"worker", worker.options().name},
+                               {"connection", worker.options().number},
+                               {"reason", *verdict.wrong}});
+  worker.leave();
+}
+
+void Dispatcher::admit(Worker& entry) {
+  entry.admitted = true;
+  const WorkerSession& worker = *entry.session;
   const WorkerSession::Options& options = worker.options();
   log_.info("worker attached", {{"worker", options.name},
                                 {"connection", options.number},
                                 {"profile", to_string(options.profile)},
+                                {"channel", to_string(options.channel)},
                                 {"streams_max", uint64_t{worker.streams_limit()}}});
-  entry_of(worker).streams_told = worker.streams_limit();
+  entry.coming = false;
+  entry.streams_told = worker.streams_limit();
   send_waiting_.schedule();
 }
 
 void Dispatcher::on_worker_limit(WorkerSession& worker) {
+  Worker& entry = entry_of(worker);
+  if (!entry.admitted) return ask_who(entry);
   const size_t limit = worker.streams_limit();
-  if (std::exchange(entry_of(worker).streams_told, limit) == limit) return;
+  if (std::exchange(entry.streams_told, limit) == limit) return;
   log_.info("worker limit", {{"worker", worker.options().name},
                              {"connection", worker.options().number},
                              {"streams_max", uint64_t{limit}}});

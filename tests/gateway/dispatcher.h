@@ -7,6 +7,7 @@
 #include "agent/origin/origin.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "tests/gateway/challenge_check.h"
 #include "tests/gateway/exchange.h"
 #include "tests/gateway/faults.h"
 #include "tests/gateway/worker_session.h"
@@ -21,12 +22,16 @@
 
 namespace ptth::dev {
 
-class Dispatcher final : public Origin, private Exchange::Queue, private WorkerSession::Listener {
+class Dispatcher final : public Origin,
+                         private Exchange::Queue,
+                         private WorkerSession::Listener,
+                         private ChallengeCheck::Listener {
  public:
   struct Options {
     RetryOptions retry;
     size_t queue_length_max = 1000;
     FaultOptions faults;
+    ChallengeRules challenge;  // A worker is asked who it is before it gets requests.
   };
 
   Dispatcher(Loop& loop, Log& log, const Options& options);
@@ -48,7 +53,15 @@ class Dispatcher final : public Origin, private Exchange::Queue, private WorkerS
   // finished. empty is called from the loop when no worker is left.
   void leave(std::function<void()> empty);
 
+  // Called when requests wait though all have been looked at, with their number.
+  void on_starved(std::function<void(size_t)> starved) { starved_ = std::move(starved); }
+
+  // Looks again at what waits, at the end of the turn.
+  void try_waiting() { send_waiting_.schedule(); }
+
   [[nodiscard]] size_t workers_attached() const;
+  // Of those that waited unused: not attached yet, so that somebody else need not be woken.
+  [[nodiscard]] size_t workers_coming() const;
 
  private:
   struct Worker {
@@ -56,6 +69,11 @@ class Dispatcher final : public Origin, private Exchange::Queue, private WorkerS
     uint64_t last_chosen = 0;
     uint64_t requests = 0;
     size_t streams_told = 0;  // The limit that the log has shown.
+    // It is who it has to be, if that was asked.
+    bool admitted = false;
+    std::unique_ptr<ChallengeCheck> challenge = {};  // While it is asked.
+    std::vector<std::string> prefixes = {};          // That it serves; empty: all.
+    bool coming = true;                              // Not attached yet.
   };
 
   // Exchange::Queue
@@ -71,6 +89,10 @@ class Dispatcher final : public Origin, private Exchange::Queue, private WorkerS
   void on_worker_leaving(WorkerSession& worker) override;
   void on_worker_ended(WorkerSession& worker, const Error& error) override;
 
+  void on_challenge_judged(WorkerSession& worker, const ChallengeVerdict& verdict) override;
+
+  void ask_who(Worker& entry);
+  void admit(Worker& entry);
   void send_waiting();
   Worker* choose(const Exchange& exchange);
   Worker& entry_of(const WorkerSession& session);
@@ -86,6 +108,7 @@ class Dispatcher final : public Origin, private Exchange::Queue, private WorkerS
   uint64_t choices_ = 0;
   bool leaving_ = false;
   std::function<void()> empty_;
+  std::function<void(size_t)> starved_;
   EndOfTurn send_waiting_;
 };
 

@@ -13,17 +13,27 @@ class Entrance::Handshake final : public TlsStream::HandshakeListener {
                [this] {
                  on_handshake_failed({ErrorKind::kTimeout, Side::kOrigin, "TLS took too long"});
                }),
-        stream_(TlsStream::accept(entrance.loop_, *entrance.options_.tls, std::move(stream),
+        stream_(TlsStream::accept(entrance.loop_, *entrance.options_.tls, gated(std::move(stream)),
                                   entrance.options_.parameters, *this)) {
     timer_.start(entrance.options_.handshake_timeout);
   }
 
  private:
+  std::unique_ptr<ByteStream> gated(std::unique_ptr<ByteStream> stream) {
+    if (entrance_.options_.leaves_tls == LeavesTls::kNo) return stream;
+    auto gate = std::make_unique<RecordGate>(entrance_.loop_, std::move(stream));
+    gate_ = gate.get();
+    return gate;
+  }
+
   void on_secured() override {
     timer_.stop();
     Arrival arrival;
     arrival.alpn = stream_->alpn();
     arrival.common_name = stream_->peer_common_name();
+    arrival.exporter =
+        stream_->exporter_value(entrance_.options_.exporter_label).value_or(std::string());
+    arrival.gate = gate_;
     arrival.stream = std::move(stream_);
     Entrance& entrance = entrance_;
     entrance.end(*this);
@@ -40,6 +50,7 @@ class Entrance::Handshake final : public TlsStream::HandshakeListener {
 
   Entrance& entrance_;
   Timer timer_;
+  RecordGate* gate_ = nullptr;
   std::unique_ptr<TlsStream> stream_;
 };
 
@@ -62,7 +73,7 @@ Result<std::unique_ptr<Entrance>> Entrance::open(Loop& loop, Log& log, Options o
 
 void Entrance::accepted(std::unique_ptr<ByteStream> stream) {
   if (options_.tls == nullptr) {
-    arrived_({std::move(stream), {}, {}});
+    arrived_({.stream = std::move(stream)});
   } else {
     handshakes_.push_back(std::make_unique<Handshake>(*this, std::move(stream)));
   }

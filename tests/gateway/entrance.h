@@ -6,6 +6,7 @@
 #include "common/byte_stream.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/record_gate.h"
 #include "common/tcp_stream.h"
 #include "common/tls_stream.h"
 
@@ -18,19 +19,26 @@ namespace ptth::dev {
 
 class Entrance {
  public:
+  enum class LeavesTls { kNo, kYes };
+
   struct Options {
     std::string name;           // For people: what is listened for.
     std::string address;        // As for Listener::listen; port 0 lets the kernel choose.
     TlsContext* tls = nullptr;  // Null: cleartext. Outlives the entrance.
     TlsStream::Parameters parameters;
+    std::string exporter_label;
+    // kYes: what has come in may go on beneath TLS.
+    LeavesTls leaves_tls = LeavesTls::kNo;
     Milliseconds handshake_timeout{10'000};
   };
 
-  // What has come in. alpn and common_name are empty without TLS or when there is none.
+  // What has come in. alpn, common_name and exporter are empty without TLS or when there is none.
   struct Arrival {
     std::unique_ptr<ByteStream> stream;
-    std::string alpn;
-    std::string common_name;
+    std::string alpn = {};
+    std::string common_name = {};
+    std::string exporter = {};   // Of Options::exporter_label.
+    RecordGate* gate = nullptr;  // Beneath TLS, for LeavesTls::kYes; the stream owns it.
   };
 
   using Arrived = std::function<void(Arrival)>;

@@ -82,6 +82,7 @@ void Exchange::send_to(WorkerSession& worker) {
   taken_this_try_ = 0;
   worker_ = worker.options().name;
   worker_number_ = worker.options().number;
+  channel_ = worker.options().channel;
   call_ = worker.call(head_, faults_, *this);
   if (paused_) call_->pause_response();
   if (!replay_.empty()) call_->write_body(replay_.front());
@@ -148,7 +149,8 @@ void Exchange::on_response_head(const ResponseHead& head) {
   replay_.clear();
   status_ = head.status;
   ResponseHead passed = head;
-  passed.fields.add("via", "2 ptth-dev-gateway");
+  const std::string_view version = channel_ == Channel::kHttp1 ? "1.1" : "2";
+  passed.fields.add("via", std::string(version) + " ptth-dev-gateway");
   listener_.on_response_head(passed);
 }
 

@@ -68,6 +68,8 @@ class Exchange final : public OriginCall, private ResponseListener {
   void send_to(WorkerSession& worker);
   [[nodiscard]] bool refused_by(const WorkerSession& worker) const;
 
+  [[nodiscard]] const std::string& path() const { return head_.path; }
+
  private:
   // kDelayed -> kQueued <-> kSent -> kAnswering -> kDone, and from each to kDone.
   enum class State { kDelayed, kQueued, kSent, kAnswering, kDone };
@@ -94,6 +96,7 @@ class Exchange final : public OriginCall, private ResponseListener {
   std::unique_ptr<OriginCall> call_;
   std::string worker_;
   uint64_t worker_number_ = 0;
+  Channel channel_ = Channel::kHttp2;
   std::vector<uint64_t> refused_by_;
   uint32_t tries_ = 0;
   bool paused_ = false;

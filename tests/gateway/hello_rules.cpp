@@ -19,7 +19,10 @@ struct Status {
   std::string_view reason;
 };
 
-constexpr std::array<Status, 11> kReasons{{{204, "No Content"},
+constexpr std::array<Status, 14> kReasons{{{200, "OK"},
+                                           {204, "No Content"},
+                                           {307, "Temporary Redirect"},
+                                           {308, "Permanent Redirect"},
                                            {400, "Bad Request"},
                                            {401, "Unauthorized"},
                                            {403, "Forbidden"},
@@ -39,7 +42,22 @@ std::string_view reason_of(int status) {
 }
 
 std::string_view token_of(WorkerProfile profile) {
-  return profile == WorkerProfile::kPtth ? "ptth" : "reverse";
+  switch (profile) {
+    case WorkerProfile::kPtth10:
+      return "PTTH/1.0";
+    case WorkerProfile::kEnvoy:
+      return "reverse-tunnel";
+    case WorkerProfile::kReverse:
+    case WorkerProfile::kReverseConnect:
+      return "reverse";
+    default:
+      return "ptth";
+  }
+}
+
+std::string_view method_of(WorkerProfile profile) {
+  if (asks_by_connect(profile)) return "CONNECT";
+  return profile == WorkerProfile::kPtth10 ? "POST" : "GET";
 }
 
 int hex_value(char byte) {
@@ -78,127 +96,235 @@ bool is_alpn_literal(char byte) {
   return byte != '%' && lower_token_byte(byte) != 0;
 }
 
-HelloVerdict no(int status, std::string text) {
-  return {status, std::move(text)};
+HelloVerdict yes(std::string text) {
+  return no_because(101, std::move(text));
 }
 
 // One member of the list serialized_origin.
-HelloVerdict judge_origin(const HelloRules& rules, std::string_view encoded) {
+HelloVerdict judge_origin(const HelloRules& rules, std::string_view worker,
+                          std::string_view encoded) {
   const auto origin = decode(encoded, is_unreserved);
   if (!origin) {
-    return no(400, "\"" + std::string(encoded) + "\" is not percent-encoded as RFC 6570 has it");
+    return no_because(400,
+                      "\"" + std::string(encoded) + "\" is not percent-encoded as RFC 6570 has it");
   }
   const auto parsed = parse_served_origin(*origin);
   if (!parsed || parsed.value().is_wildcard || to_string(parsed.value()) != *origin) {
-    return no(400, "\"" + *origin + "\" is no ASCII serialization of an origin (RFC 6454)");
+    return no_because(400, "\"" + *origin + "\" is no ASCII serialization of an origin (RFC 6454)");
   }
-  const auto& allowed = rules.origins;
-  if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), *origin) == allowed.end()) {
-    return no(403, "this worker may not register " + *origin);
-  }
-  return {101, *origin};
+  if (!rules.origins.allow(worker, *origin))
+    return no_because(403, may_not_register(worker, *origin));
+  return yes(*origin);
 }
 
-HelloVerdict judge_origins(const HelloRules& rules, std::string_view path) {
+// The form of the path; what it registers is looked at when the worker is known.
+HelloVerdict judge_place(const HelloRules& rules, std::string_view path) {
+  if (!registers_origins(rules.profile)) {
+    if (rules.path.empty() || path == rules.path) return yes(std::string(path));
+    return no_because(404, "the path is not " + rules.path);
+  }
   if (!path.starts_with(kPtthBegin)) {
-    return no(404, "the path does not begin with " + std::string(kPtthBegin));
+    return no_by_source(rules, 404, "the path does not begin with " + std::string(kPtthBegin));
   }
   path.remove_prefix(kPtthBegin.size());
   if (!path.ends_with('/') || path.find('/') != path.size() - 1) {
-    return no(404, "one segment with the origins is expected, and a / behind it");
+    return no_by_source(rules, 404, "one segment with the origins is expected, and a / behind it");
   }
-  path.remove_suffix(1);
-  std::string registered;
-  while (true) {
-    const size_t comma = path.find(',');
-    HelloVerdict one = judge_origin(rules, path.substr(0, comma));
-    if (one.status != 101) return one;
-    registered += (registered.empty() ? "" : " ") + one.text;
-    if (comma == std::string_view::npos) return {101, registered};
-    path.remove_prefix(comma + 1);
-  }
+  return yes(std::string(path.substr(0, path.size() - 1)));
 }
 
-HelloVerdict judge_place(const HelloRules& rules, const RequestHead& head) {
-  if (rules.profile == WorkerProfile::kPtth) return judge_origins(rules, head.path);
-  if (!rules.path.empty() && head.path != rules.path) {
-    return no(404, "the path is not " + rules.path);
+HelloVerdict judge_origins(const HelloRules& rules, std::string_view worker,
+                           std::string_view list) {
+  std::string registered;
+  while (true) {
+    const size_t comma = list.find(',');
+    HelloVerdict one = judge_origin(rules, worker, list.substr(0, comma));
+    if (!one.is_yes()) return one;
+    registered += (registered.empty() ? "" : " ") + one.text;
+    if (comma == std::string_view::npos) return yes(registered);
+    list.remove_prefix(comma + 1);
   }
-  return {101, head.path};
 }
 
 // RFC 7639; the draft of ptth wants the field, its predecessor allows it.
 HelloVerdict judge_channels(const HelloRules& rules, const FieldList& fields) {
   bool is_present = false;
-  bool has_h2 = false;
+  bool has_http2 = false;
+  bool has_http1 = false;
   for (const Field field : fields) {
     if (field.name != "alpn") continue;
     is_present = true;
     std::string_view list = field.value;
     while (const auto member = take_list_member(list)) {
       const auto id = decode(*member, is_alpn_literal);
-      if (!id) return no(400, "ALPN: \"" + std::string(*member) + "\" is not as RFC 7639 has it");
-      has_h2 = has_h2 || *id == "h2";
+      if (!id)
+        return no_because(400, "ALPN: \"" + std::string(*member) + "\" is not as RFC 7639 has it");
+      has_http2 = has_http2 || *id == to_string(Channel::kHttp2);
+      has_http1 = has_http1 || *id == to_string(Channel::kHttp1);
     }
   }
-  if (!is_present && rules.profile == WorkerProfile::kPtth) return no(400, "ALPN is missing");
-  if (is_present && !has_h2) return no(400, "ALPN: h2 is not offered, and nothing else is served");
+  if (!is_present && registers_origins(rules.profile)) {
+    return no_by_source(rules, 400, "ALPN is missing");
+  }
+  if (is_present && !has_http2 && !has_http1) {
+    return no_because(400, "ALPN: neither h2 nor http/1.1 is offered, and nothing else is served");
+  }
+  HelloVerdict verdict;
+  const bool http1_wanted = rules.preferred == Channel::kHttp1 || (is_present && !has_http2);
+  if (http1_wanted && (has_http1 || !is_present)) verdict.channel = Channel::kHttp1;
+  return verdict;
+}
+
+// The form that HTTP/1.1 has for it.
+HelloVerdict judge_upgrade(const HelloRules& rules, const HeardHello& hello) {
+  const std::string token(token_of(rules.profile));
+  if (hello.upgrade.empty()) {
+    return no_by_source(rules, 426, "no upgrade is asked for (Connection and Upgrade)");
+  }
+  if (!asks_for_upgrade(hello.upgrade, token)) {
+    return no_by_source(rules, 426, "the upgrade that is asked for is not " + token);
+  }
   return {};
 }
 
-HelloVerdict judge_credentials(const HelloRules& rules, const FieldList& fields) {
-  if (rules.token.empty()) return {};
-  const auto value = fields.find("authorization");
-  if (!value) return no(401, "no credentials: a bearer token is expected");
-  const size_t space = value->find(' ');
-  const bool is_bearer =
-      space != std::string_view::npos && equals_ignoring_case(value->substr(0, space), "bearer");
-  if (!is_bearer) return no(401, "other credentials than a bearer token");
-  if (!(Secret(std::string(trim_whitespace(value->substr(space)))) == rules.token)) {
-    return no(401, "a bearer token that is not the right one");
+// RFC 8441 section 4.
+HelloVerdict judge_protocol(const HelloRules& rules, const HeardHello& hello) {
+  const std::string token(token_of(rules.profile));
+  if (hello.upgrade.empty()) {
+    return no_by_source(rules, 400,
+                        "a CONNECT without :protocol asks for a proxy, and here is none");
   }
-  return {};
+  if (!equals_ignoring_case(hello.upgrade, token)) {
+    return no_by_source(rules, 501,
+                        "the :protocol is " + std::string(hello.upgrade) + " and not " + token);
+  }
+  HelloVerdict verdict;
+  verdict.status = 200;
+  return verdict;
+}
+
+HelloVerdict judge_form(const HelloRules& rules, const HeardHello& hello) {
+  const std::string method(method_of(rules.profile));
+  if (hello.head.method != method) {
+    return no_by_source(rules, 405, "the method is " + hello.head.method + " and not " + method);
+  }
+  const HelloVerdict verdict =
+      asks_by_connect(rules.profile) ? judge_protocol(rules, hello) : judge_upgrade(rules, hello);
+  if (verdict.is_yes() && has_body(hello.head)) return no_by_source(rules, 400, "there is a body");
+  return verdict;
+}
+
+std::string field_line(std::string_view name, std::string_view value) {
+  return std::string(name) + ": " + std::string(value) + "\r\n";
+}
+
+std::string lines_of(const AnswerFields& fields) {
+  std::string out;
+  for (const auto& [name, value] : fields)
+    out += field_line(name, value);
+  return out;
+}
+
+std::string yes_text(const HelloRules& rules, const HelloVerdict& verdict) {
+  if (verdict.status == 200) return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" +
+         field_line("Upgrade", token_of(rules.profile)) + lines_of(answer_fields(rules, verdict)) +
+         "\r\n";
 }
 
 }  // namespace
 
-HelloVerdict judge_hello(const HelloRules& rules, const RequestHead& head,
-                         std::string_view upgrade) {
-  const std::string token(token_of(rules.profile));
-  if (head.method != "GET") return no(405, "the method is " + head.method + " and not GET");
-  if (upgrade.empty()) return no(426, "no upgrade is asked for (Connection and Upgrade)");
-  bool asks = false;
-  while (const auto member = take_list_member(upgrade))
-    asks = asks || equals_ignoring_case(*member, token);
-  if (!asks) return no(426, "the upgrade that is asked for is not " + token);
-  if (head.body != BodyKind::kNone && head.content_length > 0) return no(400, "there is a body");
-  if (head.body == BodyKind::kUnknown) return no(400, "there is a body");
-  HelloVerdict place = judge_place(rules, head);
-  if (place.status == 404) return place;
-  if (auto verdict = judge_credentials(rules, head.fields); verdict.status != 101) return verdict;
-  if (place.status != 101) return place;
-  if (auto verdict = judge_channels(rules, head.fields); verdict.status != 101) return verdict;
-  return place;
+HelloVerdict no_because(int status, std::string text) {
+  HelloVerdict verdict;
+  verdict.status = status;
+  verdict.text = std::move(text);
+  return verdict;
+}
+
+HelloVerdict no_by_fault(int status, const RequestHead& head) {
+  HelloVerdict verdict = no_because(status, "by fault");
+  if (status == 307 || status == 308) {
+    verdict.location = head.scheme + "://" + head.authority + head.path;
+  }
+  return verdict;
+}
+
+HelloVerdict no_by_source(const HelloRules& rules, int status, std::string text) {
+  return no_because(status, text + " (" + std::string(source_of(rules.profile)) + ")");
+}
+
+bool asks_for_upgrade(std::string_view upgrade, std::string_view token) {
+  std::string lower_case(token);
+  std::ranges::transform(lower_case, lower_case.begin(), ascii_lower);
+  while (const auto member = take_list_member(upgrade)) {
+    if (equals_ignoring_case(*member, lower_case)) return true;
+  }
+  return false;
+}
+
+bool has_body(const RequestHead& head) {
+  return head.body == BodyKind::kUnknown ||
+         (head.body == BodyKind::kLength && head.content_length > 0);
+}
+
+HelloVerdict judge_hello(const HelloRules& rules, const HeardHello& hello) {
+  if (rules.profile == WorkerProfile::kEnvoy) return judge_envoy_hello(rules, hello);
+  const RequestHead& head = hello.head;
+  const HelloVerdict form = judge_form(rules, hello);
+  if (!form.is_yes()) return form;
+  const HelloVerdict place = judge_place(rules, head.path);
+  if (!place.is_yes()) return place;
+  CredentialVerdict credentials = judge_credentials(rules.credentials, head.fields);
+  if (!credentials.wrong.empty()) return no_because(401, std::move(credentials.wrong));
+  const std::string worker = hello.worker.empty() ? credentials.user : std::string(hello.worker);
+  HelloVerdict verdict =
+      registers_origins(rules.profile) ? judge_origins(rules, worker, place.text) : yes(place.text);
+  if (!verdict.is_yes()) return verdict;
+  verdict.status = form.status;
+  verdict.worker = worker;
+  verdict.channel = Channel::kHttp1;
+  if (rules.profile == WorkerProfile::kPtth10) return verdict;
+  HelloVerdict channels = judge_channels(rules, head.fields);
+  if (!channels.is_yes()) return channels;
+  verdict.channel = channels.channel;
+  return verdict;
+}
+
+AnswerFields answer_fields(const HelloRules& rules, const HelloVerdict& verdict) {
+  const std::string channel = verdict.channel == Channel::kHttp1 ? "http%2F1.1" : "h2";
+  AnswerFields fields;
+  if (verdict.is_yes()) {
+    const bool is_reverse = token_of(rules.profile) == "reverse";
+    if (registers_origins(rules.profile)) fields.emplace_back("ALPN", channel);
+    if (is_reverse) fields.emplace_back("Selected-ALPN", channel);
+    return fields;
+  }
+  const int status = verdict.status;
+  if (status == 401) {
+    for (const std::string& challenge : rules.credentials.challenges())
+      fields.emplace_back("WWW-Authenticate", challenge);
+  }
+  if (status == 405) fields.emplace_back("Allow", method_of(rules.profile));
+  if (status == 429 || status == 503) fields.emplace_back("Retry-After", "1");
+  if (!verdict.location.empty()) fields.emplace_back("Location", verdict.location);
+  if (status != 204) fields.emplace_back("Content-Type", "text/plain");
+  return fields;
+}
+
+std::string answer_body(const HelloVerdict& verdict) {
+  return verdict.status == 204 ? std::string() : verdict.text + "\n";
 }
 
 std::string hello_answer(const HelloRules& rules, const HelloVerdict& verdict) {
-  const std::string token(token_of(rules.profile));
-  if (verdict.status == 101) {
-    const char* const choice = rules.profile == WorkerProfile::kPtth ? "ALPN" : "Selected-ALPN";
-    return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + token + "\r\n" +
-           choice + ": h2\r\n\r\n";
-  }
-  std::string out = "HTTP/1.1 " + std::to_string(verdict.status) + " " +
-                    std::string(reason_of(verdict.status)) + "\r\n";
-  if (verdict.status == 204) return out + "\r\n";
-  if (verdict.status == 401) out += "WWW-Authenticate: Bearer\r\n";
-  if (verdict.status == 405) out += "Allow: GET\r\n";
-  if (verdict.status == 429 || verdict.status == 503) out += "Retry-After: 1\r\n";
-  if (verdict.status == 426) out += "Upgrade: " + token + "\r\n";
-  out += verdict.status == 426 ? "Connection: upgrade, close\r\n" : "Connection: close\r\n";
-  const std::string body = verdict.text + "\n";
-  return out + "Content-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\n\r\n" + body;
+  if (verdict.is_yes()) return yes_text(rules, verdict);
+  const int status = verdict.status;
+  std::string out = "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason_of(status)) +
+                    "\r\n" + lines_of(answer_fields(rules, verdict));
+  if (status == 204) return out + "\r\n";
+  if (status == 426) out += field_line("Upgrade", token_of(rules.profile));
+  out += status == 426 ? "Connection: upgrade, close\r\n" : "Connection: close\r\n";
+  const std::string body = answer_body(verdict);
+  return out + field_line("Content-Length", std::to_string(body.size())) + "\r\n" + body;
 }
 
 }  // namespace ptth::dev

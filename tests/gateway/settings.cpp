@@ -1,15 +1,12 @@
 #include "tests/gateway/settings.h"
 
 #include "agent/config_value.h"
+#include "common/secret_file.h"
+#include "tests/gateway/flag_group.h"
 
-#include <fstream>
-#include <functional>
-#include <string_view>
+#include <algorithm>
+#include <type_traits>
 #include <utility>
-
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 
 namespace ptth::dev {
 
@@ -24,109 +21,9 @@ each request goes to the least loaded worker. Not for production.
       --key-file certs/worker.key --origin http://127.0.0.1:3000
   curl http://127.0.0.1:8080/
 
-It prints one line when a worker attaches or leaves, for each request and for each retry. SIGTERM ends
-it: requests in flight finish, workers get GOAWAY; a second one ends it at once.)";
-
-// The flags of one group. A wrong value ends the start with what is wrong with which flag.
-class FlagGroup {
- public:
-  FlagGroup(CLI::App& app, std::string title) : app_(app), title_(std::move(title)) {}
-
-  template <class Value, class Parse>
-  void add(const char* name, const char* type, Value& value, Parse parse, const char* help) {
-    const auto assign = [name, &value, parse](const std::vector<std::string>& texts) {
-      for (const std::string& text : texts)
-        value = parsed(name, parse(text));
-      return true;
-    };
-    app_.add_option(name, assign, help)->type_name(type)->group(title_);
-  }
-
-  // May be given several times, or once with commas.
-  template <class Value, class Parse>
-  void add_list(const char* name, const char* type, std::vector<Value>& values, Parse parse,
-                const char* help) {
-    const auto assign = [name, &values, parse](const std::vector<std::string>& texts) {
-      values.clear();
-      for (const std::string& text : texts)
-        values.push_back(parsed(name, parse(text)));
-      return true;
-    };
-    app_.add_option(name, assign, help)
-        ->type_name(type)
-        ->delimiter(',')
-        ->expected(1)
-        ->take_all()
-        ->group(title_);
-  }
-
-  void add_switch(const char* name, bool& value, const char* help) {
-    app_.add_flag(name, value, help)->group(title_);
-  }
-
- private:
-  template <class Value>
-  static Value parsed(const char* name, Result<Value> result) {
-    if (!result) throw CLI::ValidationError(name, result.error().detail);
-    return std::move(result).value();
-  }
-
-  CLI::App& app_;
-  std::string title_;
-};
-
-Result<std::string> as_it_stands(const std::string& text) {
-  return text;
-}
-
-// VALUE or VALUE@N.
-template <class Parse>
-Result<Fault> parse_fault(std::string_view text, Parse parse) {
-  const size_t at = text.find('@');
-  Fault fault;
-  auto value = parse(text.substr(0, at));
-  if (!value) return value.error();
-  fault.value = value.value();
-  if (at == std::string_view::npos) return fault;
-  const auto only = parse_count(text.substr(at + 1));
-  if (!only) return only.error();
-  if (only.value() == 0) return configuration_error("they are counted from 1, not from 0");
-  fault.only = only.value();
-  return fault;
-}
-
-Result<std::optional<Fault>> parse_bytes_fault(const std::string& text) {
-  auto fault = parse_fault(text, parse_size);
-  if (!fault) return fault.error();
-  return std::optional(fault.value());
-}
-
-Result<std::optional<Fault>> parse_delay_fault(const std::string& text) {
-  auto fault = parse_fault(text, [](std::string_view value) -> Result<uint64_t> {
-    const auto duration = parse_duration(value);
-    if (!duration) return duration.error();
-    return static_cast<uint64_t>(duration.value().count());
-  });
-  if (!fault) return fault.error();
-  return std::optional(fault.value());
-}
-
-Result<std::optional<Fault>> parse_status_fault(const std::string& text) {
-  auto fault = parse_fault(text, parse_count);
-  if (!fault) return fault.error();
-  const uint64_t status = fault.value().value;
-  if (status != 204 && (status < 400 || status > 599)) {
-    return configuration_error(std::to_string(status) + " is neither 204 nor 400 to 599");
-  }
-  return std::optional(fault.value());
-}
-
-Result<PeerCertificate> parse_client_certificates(const std::string& text) {
-  if (text == "none") return PeerCertificate::kNone;
-  if (text == "optional") return PeerCertificate::kOptional;
-  if (text == "required") return PeerCertificate::kRequired;
-  return configuration_error(ptth::in_quotes(text) + " is not none, optional or required");
-}
+It prints one line when a worker attaches or leaves, or is refused and why, for each request and for
+each retry. SIGTERM ends it: requests in flight finish, workers get GOAWAY; a second one ends it at
+once.)";
 
 template <class Number>
 auto parse_number(Number max) {
@@ -139,6 +36,10 @@ auto parse_number(Number max) {
   };
 }
 
+Result<Registration> as_registration(const std::string& text) {
+  return parse_registration(text);
+}
+
 struct Flags {
   Settings settings;
   std::vector<std::string> haproxy;
@@ -147,10 +48,19 @@ struct Flags {
   std::vector<std::string> h2_reverse;
   std::vector<std::string> ptth;
   std::vector<std::string> reverse;
+  std::vector<std::string> ptth_connect;
+  std::vector<std::string> reverse_connect;
+  std::vector<std::string> envoy;
+  std::vector<std::string> ptth_1_0;
   std::vector<std::string> haproxy_alpn{"h2"};
   std::vector<std::string> direct_alpn{"ph2", "rh2", "\xd5\x87\xc9\xa5"};
+  std::vector<std::string> direct_http1_alpn{"ph1", "rh1", "\xc6\x96\xc9\xa5", "http/1.1"};
   std::vector<std::string> potato_alpn{"\xd5\x87\xc9\xa5"};
-  std::string token_file;
+  std::vector<std::string> potato_http1_alpn{"\xc6\x96\xc9\xa5"};
+  bool prefer_http1 = false;
+  bool envoy_upgrade = false;
+  bool envoy_cleartext = false;
+  bool envoy_node_is_certificate = false;
   bool cleartext_workers = false;
 };
 
@@ -171,6 +81,16 @@ void add_entrances(CLI::App& app, Flags& flags) {
           "Workers with the profile ptth: they ask for an upgrade at "
           "/.well-known/ptth/ORIGINS/");
   address("--reverse", flags.reverse, "Workers with the profile reverse: they ask for an upgrade");
+  address("--ptth-connect", flags.ptth_connect,
+          "Workers with the profile ptth-connect: the same by extended CONNECT, with several "
+          "channels on a connection");
+  address("--reverse-connect", flags.reverse_connect,
+          "Workers with the profile reverse-connect: by extended CONNECT");
+  address("--envoy", flags.envoy,
+          "Workers with the profile envoy: Envoy's reverse tunnel, whose connections wait unused");
+  address("--ptth-1.0", flags.ptth_1_0,
+          "Workers with the profile ptth-1.0: they ask for an upgrade, and again, until a request "
+          "comes");
   address("--http", gateway.users,
           "Users: HTTP/1.1, and HTTP/2 with prior knowledge. Default 127.0.0.1:8080 when neither "
           "this nor --https is given");
@@ -181,15 +101,71 @@ void add_entrances(CLI::App& app, Flags& flags) {
 
 void add_hello(CLI::App& app, Flags& flags) {
   HelloRules& rules = flags.settings.gateway.hello;
-  FlagGroup group(app, "What a worker must say, for --ptth, --reverse and --h2-reverse");
+  FlagGroup group(app, "What a worker must say");
   group.add_list(
-      "--register", "ORIGIN,...", rules.origins, as_it_stands,
-      "The origins that a worker of --ptth or --h2-reverse may register, else it is refused; "
-      "default: any");
+      "--register", "[WORKER=]ORIGIN,...", rules.origins.allowed, as_registration,
+      "The origins that a worker of --ptth, --ptth-connect or --h2-reverse may register, "
+      "all of them or the one of that name (its certificate's, else its user's), else it "
+      "is refused; default: any");
   group.add("--reverse-path", "PATH", rules.path, as_it_stands,
-            "What a worker of --reverse must ask for, else 404; default: anything");
-  group.add("--worker-token-file", "FILE", flags.token_file, as_it_stands,
-            "Ask for the bearer token in this file, else 401");
+            "What a worker of --reverse, --reverse-connect or --ptth-1.0 must ask for, else 404; "
+            "default: anything");
+  group.add_switch("--prefer-http1", flags.prefer_http1,
+                   "Speak HTTP/1.1 with a worker that offers that and HTTP/2");
+}
+
+void add_credentials(CLI::App& app, Flags& flags) {
+  CredentialRules& rules = flags.settings.gateway.hello.credentials;
+  FlagGroup group(app, "What the request of a worker must show, else 401");
+  group.add_list("--worker-token-file", "FILE", rules.tokens, read_secret_file,
+                 "The bearer token in this file. Repeat for several, one of them");
+  group.add("--worker-basic-file", "FILE", rules.users, read_users_file,
+            "User and password: one of the lines user:password of this file. With "
+            "--worker-token-file, either");
+  group.add_list("--worker-header", "NAME:FILE", rules.headers, read_header_file,
+                 "A header field with the value in this file. Repeat for several, all of them");
+}
+
+void add_envoy(CLI::App& app, Flags& flags) {
+  EnvoyRules& rules = flags.settings.gateway.hello.envoy;
+  UnusedWorker::Options& unused = flags.settings.gateway.unused;
+  FlagGroup group(app, "As an Envoy is configured, and PTTH/1.0");
+  group.add("--envoy-path", "PATH", rules.path, as_it_stands,
+            "What a worker must ask for, else 404; default /reverse_connections/request");
+  group.add_switch("--envoy-upgrade", flags.envoy_upgrade,
+                   "It must ask for an upgrade, too (use_http_upgrade), else 426");
+  group.add("--envoy-header-prefix", "NAME", rules.header_prefix, as_it_stands,
+            "How its fields begin; default x-envoy");
+  group.add("--envoy-upstream-cluster", "NAME", rules.upstream_cluster, as_it_stands,
+            "The upstream cluster that it must name, else 400; default: none");
+  group.add_switch("--envoy-node-is-certificate", flags.envoy_node_is_certificate,
+                   "Its node id must be the name of its certificate, else 403");
+  group.add("--envoy-ping-interval", "TIME", unused.ping_interval, parse_duration,
+            "Between two RPINGs on a connection that waits; default 2s. Three that are not echoed "
+            "within half of it end the connection");
+  group.add_switch("--envoy-cleartext", flags.envoy_cleartext,
+                   "Begin HTTP/2 without TLS on a connection that has waited");
+  group.add("--envoy-worker-name", "NAME", unused.inner_name, as_it_stands,
+            "The DNS name in the certificate that the worker must show in that TLS; default "
+            "worker-1");
+  group.add("--ptth-1.0-wait", "TIME", unused.wait_max, parse_duration,
+            "How long a worker of --ptth-1.0 waits for a request, then 204; default 20s");
+}
+
+void add_challenge(CLI::App& app, Flags& flags) {
+  ChallengeRules& rules = flags.settings.gateway.dispatcher.challenge;
+  FlagGroup group(app,
+                  "Ask workers who they are, once they are attached, before they get requests");
+  group.add("--challenge-key-file", "FILE", rules.key_file, as_it_stands,
+            "The answer must be signed with this key (the public half, PEM, or a certificate)");
+  group.add("--challenge-token-file", "FILE", rules.token_file, as_it_stands,
+            "The answer must hold the bearer token in this file");
+  group.add("--challenge-path", "PATH", rules.path, as_it_stands,
+            "What is asked for; default /.well-known/ptth-challenge");
+  group.add("--challenge-authority", "HOST", rules.authority, as_it_stands,
+            "Our name, as workers dial it; default localhost");
+  group.add("--challenge-max-age", "TIME", rules.max_age, parse_duration,
+            "How old a signature may be; default 1m");
 }
 
 void add_tls(CLI::App& app, Flags& flags) {
@@ -204,6 +180,8 @@ void add_tls(CLI::App& app, Flags& flags) {
   group.add("--cert-file", "FILE", tls.cert_file, as_it_stands,
             "The gateway's certificate and chain");
   group.add("--key-file", "FILE", tls.key_file, as_it_stands, "Its key; default: in --cert-file");
+  group.add("--crl-file", "FILE", tls.crl_file, as_it_stands,
+            "The certificates that are revoked, in the lists of every CA of a worker's chain");
   group.add("--client-certificates", "WHEN", tls.peer_certificate, parse_client_certificates,
             "Whether workers must bring one: none, optional or required (default). Its common name "
             "is the worker's name");
@@ -213,6 +191,11 @@ void add_tls(CLI::App& app, Flags& flags) {
                  "ALPN ids for --direct; default ph2,rh2,hex:d587c9a5");
   group.add_list("--potato-alpn", "ID,...", flags.potato_alpn, parse_alpn_id,
                  "ALPN ids for --potato; default hex:d587c9a5, its newest revision");
+  group.add_list("--direct-http1-alpn", "ID,...", flags.direct_http1_alpn, parse_alpn_id,
+                 "ALPN ids for --direct after which HTTP/1.1 is spoken; default "
+                 "ph1,rh1,hex:c696c9a5,http/1.1");
+  group.add_list("--potato-http1-alpn", "ID,...", flags.potato_http1_alpn, parse_alpn_id,
+                 "The same for --potato; default hex:c696c9a5");
   group.add_switch("--cleartext-workers", flags.cleartext_workers, "No TLS towards workers");
 }
 
@@ -229,6 +212,8 @@ void add_limits(CLI::App& app, Flags& flags) {
   };
   count("--worker-streams", gateway.session.streams_max,
         "Requests at one worker at a time, also when it would take more; default 1000");
+  count("--channels-per-connection", gateway.channels_max,
+        "Channels on a connection of --ptth-connect or --reverse-connect at a time; default 100");
   count("--queue-length", gateway.dispatcher.queue_length_max,
         "Requests that wait for a worker, else 503; default 1000");
   duration("--queue-time", retry.queue_time, "How long each waits, then 503; default 5s");
@@ -253,7 +238,8 @@ void add_faults(CLI::App& app, Flags& flags) {
   group.add("--fault-delay", "TIME[@REQUEST]", faults.delay_ms, parse_delay_fault,
             "Send a request to a worker so much later");
   group.add("--fault-hello", "STATUS[@HELLO]", faults.hello_status, parse_status_fault,
-            "Answer a hello with this status, whatever it says: 204, or 400 to 599");
+            "Answer a hello with this status, whatever it says: 204, 307 or 308 (to where it came "
+            "from), or 400 to 599");
   group.add("--fault-stall-window", by_request, faults.stall_window, parse_bytes_fault,
             "Give no stream credit back once so much of the answer's body has come");
   group.add("--fault-reset-after", by_request, faults.reset_after, parse_bytes_fault,
@@ -274,40 +260,42 @@ void add_log(CLI::App& app, Flags& flags) {
             "human (default) or json");
 }
 
-// Without the line's end that editors leave.
-Secret read_token(const std::string& path) {
-  std::ifstream file(path);
-  std::string token;
-  if (!std::getline(file, token) || token.empty()) {
-    throw CLI::ValidationError("--worker-token-file", path + " holds no token");
-  }
-  return Secret(std::move(token));
-}
-
 void add_workers(Flags& flags) {
   auto& workers = flags.settings.gateway.workers;
   const auto add = [&workers](WorkerProfile profile, const std::vector<std::string>& addresses,
-                              const std::vector<std::string>& alpn) {
+                              const std::vector<std::string>& alpn,
+                              const std::vector<std::string>& http1_alpn = {}) {
     for (const std::string& address : addresses)
-      workers.push_back({profile, address, alpn});
+      workers.push_back({profile, address, alpn, http1_alpn});
   };
   add(WorkerProfile::kHaproxy, flags.haproxy, flags.haproxy_alpn);
-  add(WorkerProfile::kDirect, flags.direct, flags.direct_alpn);
-  add(WorkerProfile::kPotato, flags.potato, flags.potato_alpn);
+  add(WorkerProfile::kDirect, flags.direct, flags.direct_alpn, flags.direct_http1_alpn);
+  add(WorkerProfile::kPotato, flags.potato, flags.potato_alpn, flags.potato_http1_alpn);
   add(WorkerProfile::kH2Reverse, flags.h2_reverse, {"h2-reverse"});
   add(WorkerProfile::kPtth, flags.ptth, {"http/1.1"});
   add(WorkerProfile::kReverse, flags.reverse, {"http/1.1"});
+  add(WorkerProfile::kPtthConnect, flags.ptth_connect, {"h2"});
+  add(WorkerProfile::kReverseConnect, flags.reverse_connect, {"h2"});
+  add(WorkerProfile::kEnvoy, flags.envoy, {});
+  add(WorkerProfile::kPtth10, flags.ptth_1_0, {"http/1.1"});
   if (workers.empty()) add(WorkerProfile::kHaproxy, {"127.0.0.1:8443"}, flags.haproxy_alpn);
 }
 
 Settings finish(Flags flags) {
   DevGateway::Options& gateway = flags.settings.gateway;
   add_workers(flags);
-  if (!flags.token_file.empty()) gateway.hello.token = read_token(flags.token_file);
+  if (flags.prefer_http1) gateway.hello.preferred = Channel::kHttp1;
+  EnvoyRules& envoy = gateway.hello.envoy;
+  if (flags.envoy_upgrade) envoy.mode = EnvoyRules::Mode::kUpgrade;
+  if (flags.envoy_node_is_certificate) envoy.node_name = EnvoyRules::NodeName::kOfCertificate;
+  if (flags.envoy_cleartext) gateway.inner_tls = DevGateway::InnerTls::kOff;
+  if (gateway.unused.inner_name.empty()) gateway.unused.inner_name = "worker-1";
   if (gateway.users.empty() && gateway.users_tls.empty()) gateway.users = {"127.0.0.1:8080"};
   if (flags.cleartext_workers) gateway.worker_tls = DevGateway::WorkerTls::kOff;
   const std::string& directory = flags.settings.make_certificates;
-  const bool needs_certificate = !flags.cleartext_workers || !gateway.users_tls.empty();
+  const bool has_inner_tls = !flags.envoy.empty() && !flags.envoy_cleartext;
+  const bool needs_certificate =
+      !flags.cleartext_workers || has_inner_tls || !gateway.users_tls.empty();
   if (!directory.empty()) {
     gateway.tls.ca_file = directory + "/ca.crt";
     gateway.tls.cert_file = directory + "/gateway.crt";
@@ -329,6 +317,9 @@ SettingsOrExit read_settings(int argc, const char* const* argv) {
   app.get_formatter()->column_width(36);
   add_entrances(app, flags);
   add_hello(app, flags);
+  add_challenge(app, flags);
+  add_credentials(app, flags);
+  add_envoy(app, flags);
   add_tls(app, flags);
   add_limits(app, flags);
   add_faults(app, flags);

@@ -25,7 +25,7 @@ WorkerHello::WorkerHello(Loop& loop, std::unique_ptr<ByteStream> stream, Options
         if (is_refused_) {
           end();
         } else {
-          refuse({408, "the hello was not whole in time"});
+          refuse(no_by_source(options_.rules, 408, "the hello was not whole in time"));
         }
       }) {
   parser_.start();
@@ -46,7 +46,7 @@ void WorkerHello::on_bytes(Bytes bytes) {
       judge(bytes);
       return;
     case Http1Event::kFailed:
-      refuse({parser_.status(), parser_.error().detail});
+      refuse(no_because(parser_.status(), "no HTTP/1.1 (RFC 9112): " + parser_.error().detail));
       return;
     case Http1Event::kInterimHead:
     case Http1Event::kBody:
@@ -56,22 +56,25 @@ void WorkerHello::on_bytes(Bytes bytes) {
 }
 
 void WorkerHello::judge(Bytes rest) {
-  HelloVerdict verdict = judge_hello(options_.rules, parser_.head(), parser_.upgrade());
+  const RequestHead& head = parser_.head();
+  HelloVerdict verdict = judge_hello(options_.rules, {head, parser_.upgrade(), options_.name});
   // protocols.md section 0: the worker is silent until we have spoken.
-  if (verdict.status == 101 && !rest.empty()) {
-    verdict = {400, "something was sent behind the hello"};
+  if (verdict.is_yes() && !rest.empty()) {
+    verdict = no_by_source(options_.rules, 400, "something was sent behind the hello");
   }
   if (const auto fault = std::exchange(options_.fault_status, std::nullopt)) {
-    verdict = {*fault, "by fault"};
+    verdict = no_by_fault(*fault, head);
   }
-  if (verdict.status != 101) {
-    refuse(std::move(verdict));
+  if (!verdict.is_yes()) {
+    refuse(verdict);
     return;
   }
   timer_.stop();
-  stream_->write(bytes_of(hello_answer(options_.rules, verdict)));
+  if (options_.rules.profile != WorkerProfile::kPtth10) {
+    stream_->write(bytes_of(hello_answer(options_.rules, verdict)));
+  }
   stream_->set_listener(nullptr);
-  listener_.on_hello_accepted(*this, std::move(stream_));
+  listener_.on_hello_accepted(*this, verdict, std::move(stream_));
 }
 
 void WorkerHello::refuse(const HelloVerdict& verdict) {

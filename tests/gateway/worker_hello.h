@@ -6,10 +6,10 @@
 #include "common/byte_stream.h"
 #include "common/http1_request_parser.h"
 #include "common/loop.h"
+#include "common/record_gate.h"
 #include "tests/gateway/faults.h"
 #include "tests/gateway/hello_rules.h"
 
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -19,8 +19,9 @@ class WorkerHello final : private ByteStream::Listener {
  public:
   class Listener {
    public:
-    // The stream is the worker's; it is to be told nothing but HTTP/2 from now on.
-    virtual void on_hello_accepted(WorkerHello& hello, std::unique_ptr<ByteStream> stream) = 0;
+    // The stream is the worker's. It has its answer, but for kPtth10, whose worker waits for it.
+    virtual void on_hello_accepted(WorkerHello& hello, const HelloVerdict& verdict,
+                                   std::unique_ptr<ByteStream> stream) = 0;
     // An answer was given; the worker may try again, here or on another connection.
     virtual void on_hello_refused(WorkerHello& hello, const HelloVerdict& verdict) = 0;
     // Terminal, as accepted is. Retire the hello.
@@ -32,7 +33,9 @@ class WorkerHello final : private ByteStream::Listener {
 
   struct Options {
     HelloRules rules;
-    std::string name;  // As for a worker's session.
+    std::string name;            // Of the worker's certificate; empty: it has shown none.
+    std::string exporter;        // As for a worker's session.
+    RecordGate* gate = nullptr;  // Beneath TLS, as it arrived: for whoever gets the stream.
     Scheme scheme = Scheme::kHttps;
     Milliseconds timeout{10'000};
     Milliseconds close_timeout{2'000};  // From our no to the worker's last byte.

@@ -38,6 +38,12 @@ class ReadySource final : public AdminSource {
   std::vector<Check> readiness() override { return {{"links", Check::State::kPassing, ""}}; }
 
   std::vector<Check> startup() override { return {}; }
+
+  std::string status() override { return "{}"; }
+
+  void begin_drain() override { ++drains; }
+
+  int drains = 0;
 };
 
 size_t count_of(std::string_view text, std::string_view part) {

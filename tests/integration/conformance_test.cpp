@@ -1,6 +1,7 @@
 // What every way to reverse a connection has to carry: one list of scenarios, run over each
 // profile, on pipes in memory (whole, and byte by byte) and on real sockets.
 
+#include "agent/link/challenge_origin.h"
 #include "agent/link/magic_stream.h"
 #include "agent/link/profile.h"
 #include "agent/relay/budget.h"
@@ -63,6 +64,9 @@ class Http1ByAlpn final : public Profile {
 
 enum class Transport { kPipe, kPipeByteByByte, kTcp, kUnix };
 
+// What stands between the session and the origin.
+enum class Front { kNone, kChallenge };
+
 struct Ends {
   std::unique_ptr<ByteStream> worker;
   std::unique_ptr<ByteStream> gateway;
@@ -85,7 +89,14 @@ Ends make_ends(Loop& loop, Transport transport, const std::string& directory) {
 // A worker's end that has reversed the connection, and the gateway's end of it.
 class Stage final : private Profile::Listener, private Session::Listener {
  public:
-  Stage(const Profile& profile, Channel channel, const Opening& opening, Transport transport) {
+  struct Way {
+    Channel channel = Channel::kHttp2;
+    Transport transport = Transport::kPipe;
+    Front front = Front::kNone;
+  };
+
+  Stage(const Profile& profile, const Opening& opening, const Way& way) {
+    const auto& [channel, transport, front] = way;
     Ends ends = make_ends(loop, transport, directory_.path());
     if (opening.in_tunnel) ends.gateway = ptth::test::make_tunnel_end(std::move(ends.gateway));
     const auto make_gateway_end = channel == Channel::kHttp2 ? ptth::test::make_http2_gateway_end
@@ -95,6 +106,12 @@ class Stage final : private Profile::Listener, private Session::Listener {
     options_.drain_style = profile.drain_style();
     options_.capacity_in_second_settings = profile.capacity_in_second_settings();
     options_.origin_frame = profile.announced_origins();
+    if (front == Front::kChallenge) {
+      ptth::ChallengeOptions challenge;
+      challenge.key_file = "/not/asked/for";
+      challenge.prefixes = {"/"};
+      front_ = ptth::make_challenge_origin({loop, origin, log_, metrics_}, challenge, {});
+    }
     reversed_ = profile.reverse(loop, std::move(ends.worker), *this);
     REQUIRE(until([this] { return attached && gateway->is_ready(); }));
   }
@@ -132,7 +149,8 @@ class Stage final : private Profile::Listener, private Session::Listener {
   void on_reversed(Channel channel) override {
     const auto start =
         channel == Channel::kHttp2 ? ptth::start_http2_session : ptth::start_http1_session;
-    session = start({loop, *reversed_, origin, log_, relay_metrics_, budget_}, options_, *this);
+    ptth::Origin& answers = front_ ? *front_ : static_cast<ptth::Origin&>(origin);
+    session = start({loop, *reversed_, answers, log_, relay_metrics_, budget_}, options_, *this);
   }
 
   void on_not_reversed(const Error& error) override { FAIL(error.detail); }
@@ -154,6 +172,7 @@ class Stage final : private Profile::Listener, private Session::Listener {
   ptth::Log log_{{ptth::LogLevel::kOff, ptth::LogFormat::kJson, 2}};
   ptth::Budget budget_;
   SessionOptions options_;
+  std::unique_ptr<ptth::Origin> front_;
   std::unique_ptr<ByteStream> reversed_;
 };
 
@@ -294,7 +313,8 @@ constexpr Scenario kScenarios[] = {
     {"end of the connection", end_of_the_connection},
 };
 
-void run_all(const Profile& profile, const Opening& opening, Channel channel = Channel::kHttp2) {
+void run_all(const Profile& profile, const Opening& opening, Channel channel = Channel::kHttp2,
+             Front front = Front::kNone) {
   for (const Transport transport :
        {Transport::kPipe, Transport::kPipeByteByByte, Transport::kTcp, Transport::kUnix}) {
     CAPTURE(transport);
@@ -302,7 +322,7 @@ void run_all(const Profile& profile, const Opening& opening, Channel channel = C
       if (scenario.needs_streams && channel == Channel::kHttp11) continue;
       const std::string name = scenario.name;
       CAPTURE(name);
-      Stage stage(profile, channel, opening, transport);
+      Stage stage(profile, opening, {channel, transport, front});
       scenario.run(stage);
     }
   }
@@ -325,6 +345,15 @@ TEST_CASE("conformance: profile direct") {
 
 TEST_CASE("conformance: profile potato") {
   run_all(*ptth::make_potato_profile({}).value(), {"", kHttp2Magic});
+}
+
+TEST_CASE("conformance: profile potato, with a challenge configured") {
+  run_all(*ptth::make_potato_profile({}).value(), {"", kHttp2Magic}, Channel::kHttp2,
+          Front::kChallenge);
+}
+
+TEST_CASE("conformance: HTTP/1.1 by ALPN, with a challenge configured") {
+  run_all(Http1ByAlpn(), {"", ""}, Channel::kHttp11, Front::kChallenge);
 }
 
 TEST_CASE("conformance: profile h2-reverse") {
@@ -355,6 +384,13 @@ TEST_CASE("conformance: profile reverse") {
 
 TEST_CASE("conformance: HTTP/1.1 by ALPN") {
   run_all(Http1ByAlpn(), {"", ""}, Channel::kHttp11);
+}
+
+TEST_CASE("conformance: profile ptth-1.0") {
+  ptth::HelloOptions options;
+  options.variables = {"id=worker1"};
+  const auto spec = ptth::test::hello_spec(options, ptth::ptth_1_0_hello());
+  run_all(*ptth::make_ptth_1_0_profile(spec, {}), {kAnyRequest, yes("PTTH/1.0")}, Channel::kHttp11);
 }
 
 TEST_CASE("conformance: profile ptth, which chooses HTTP/1.1") {

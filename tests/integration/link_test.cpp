@@ -1,5 +1,6 @@
 #include "agent/link/link.h"
 
+#include "agent/link/profile_chooser.h"
 #include "agent/relay/budget.h"
 #include "agent/relay/relay_metrics.h"
 #include "common/network.h"
@@ -93,10 +94,10 @@ class NoContentOrigin final : public Origin {
 class Worker final : public Link::Listener {
  public:
   Worker(Loop& loop, Network& network, const GatewayOptions& options)
-      : relay_metrics_(metrics_, options.name),
+      : options_(options),
+        relay_metrics_(metrics_, options.name),
         origin_(loop),
-        profile_(options.profile == "direct" ? ptth::make_direct_profile()
-                                             : ptth::make_haproxy_profile()) {
+        profiles_(make_profiles(options.profile), {}) {
     for (uint32_t index = 0; index < options.connections; ++index) {
       links_.push_back(Link::create({loop,
                                      origin_,
@@ -104,12 +105,12 @@ class Worker final : public Link::Listener {
                                      metrics_,
                                      relay_metrics_,
                                      budget_,
-                                     *profile_,
+                                     profiles_,
                                      *this,
                                      network,
                                      tls_contexts_,
                                      {}},
-                                    options, index, 100));
+                                    options_, index, 100));
       links_.back()->start();
     }
   }
@@ -133,12 +134,19 @@ class Worker final : public Link::Listener {
   }
 
  private:
+  static std::vector<std::unique_ptr<Profile>> make_profiles(const std::string& name) {
+    std::vector<std::unique_ptr<Profile>> one;
+    one.push_back(name == "direct" ? ptth::make_direct_profile() : ptth::make_haproxy_profile());
+    return one;
+  }
+
+  GatewayOptions options_;
   Log log_{{.level = ptth::LogLevel::kOff}};
   Metrics metrics_;
   Budget budget_;
   RelayMetrics relay_metrics_;
   NoContentOrigin origin_;
-  std::unique_ptr<Profile> profile_;
+  ptth::ProfileChooser profiles_;
   TlsContexts tls_contexts_;
   size_t backoffs_ = 0;
   std::vector<std::unique_ptr<Link>> links_;

@@ -280,6 +280,29 @@ TEST_CASE("a shutdown waits for the bytes that the kernel has not taken yet") {
   CHECK(pair.connected->unsent_bytes() == 0);
 }
 
+TEST_CASE("what the kernel cannot send yet stays here if that is wanted") {
+  Loop loop;
+  ListeningSocket silent;  // It never reads.
+  const auto taken_of_16_mib = [&](size_t kernel_unsent_bytes_max) {
+    Outcome outcome;
+    const auto attempt = ConnectAttempt::tcp(
+        loop, silent.address(), {},
+        [&outcome](Result<std::unique_ptr<ByteStream>> result) { outcome = std::move(result); });
+    REQUIRE(run_until(loop, [&] { return outcome.has_value(); }));
+    REQUIRE(outcome->ok());
+    const auto stream = std::move(outcome->value());
+    if (kernel_unsent_bytes_max > 0) stream->bound_kernel_unsent(kernel_unsent_bytes_max);
+    const std::string block(size_t{16} * 1024 * 1024, 'b');
+    stream->write(as_bytes(block));
+    // The other end's kernel takes what its buffer holds within a few turns.
+    for (int turn = 0; turn < 1000; ++turn)
+      loop.turn();
+    return block.size() - stream->unsent_bytes();
+  };
+  CHECK(taken_of_16_mib(64 * 1024) < 1024 * 1024);
+  CHECK(taken_of_16_mib(0) > 1024 * 1024);
+}
+
 TEST_CASE("a stream that is destroyed with writes pending closes at once and is silent") {
   Loop loop;
   SocketPair pair = tcp_pair(loop);
@@ -418,6 +441,29 @@ TEST_CASE("a writer that always has more does not keep the loop in one turn") {
   CHECK(writer.sent < 100);
   const int before = writer.sent;
   REQUIRE(run_until(loop, [&] { return writer.sent > before + 20; }));
+}
+
+TEST_CASE("a socket that always has more is read in pieces, with a look at the others in between") {
+  constexpr size_t kBytes = size_t{4} * 1024 * 1024;
+  Loop loop;
+  SocketPair pair = tcp_pair(loop);
+  RecordingListener writer;
+  RecordingListener reader;
+  pair.connected->set_listener(&writer);
+  pair.connected->write(as_bytes(std::string(kBytes, 'x')));
+  // The kernel takes what it can before anything is read.
+  loop.turn();
+  pair.accepted->set_listener(&reader);
+  size_t most = 0;
+  while (reader.received.size() < kBytes) {
+    const size_t before = reader.received.size();
+    loop.turn();
+    most = std::max(most, reader.received.size() - before);
+  }
+  CHECK(most >= Loop::kReadBufferSize);
+  CHECK(most <= 2 * Loop::kReadBufferSize);
+  pair.connected->set_listener(nullptr);
+  pair.accepted->set_listener(nullptr);
 }
 
 TEST_CASE("a listener without descriptors pauses, does not spin, and goes on when there are some") {

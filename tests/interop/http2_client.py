@@ -11,7 +11,22 @@ class Http2Client:
         self.channel = channel
         self.connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.connection.initiate_connection()
+        self._unread, self.is_left = b"", False
         self._flush()
+
+    def _receive(self, data):
+        """All but GOAWAY, behind which python3-h2 would want nothing."""
+        self._unread, wanted = self._unread + data, b""
+        while len(self._unread) >= 9:
+            size = 9 + int.from_bytes(self._unread[:3], "big")
+            if len(self._unread) < size:
+                break
+            frame, self._unread = self._unread[:size], self._unread[size:]
+            if frame[3] == 7:
+                self.is_left = True
+            else:
+                wanted += frame
+        return self.connection.receive_data(wanted)
 
     def _flush(self):
         data = self.connection.data_to_send()
@@ -20,6 +35,10 @@ class Http2Client:
 
     def request(self, path="/", body=None):
         """(status, body) of the whole answer."""
+        self.begin(path, body)
+        return self.finish()
+
+    def begin(self, path="/", body=None):
         self._stream = self.connection.get_next_available_stream_id()
         self.connection.send_headers(self._stream, [
             (":method", "GET" if body is None else "POST"), (":scheme", "https"),
@@ -28,12 +47,20 @@ class Http2Client:
         self._left = b"" if body is None else body
         self._upload_ends = body is not None
         self._upload()
+
+    def finish(self):
         while not self._complete:
             data = self.channel.receive()
             assert data, "closed in mid-answer"
-            self._take(self.connection.receive_data(data))
+            self._take(self._receive(data))
             self._upload()
         return self._status, self._answer
+
+    def await_end(self):
+        """Of what the worker sends; its PINGs are answered until then."""
+        while data := self.channel.receive():
+            self._take(self._receive(data))
+            self._flush()
 
     def _upload(self):
         while self._left:

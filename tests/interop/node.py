@@ -70,12 +70,13 @@ class NodeGateway:
 
 
 @contextlib.contextmanager
-def stage(certificates, answer, *options, profile="direct", wait=True, **gateway_options):
+def stage(certificates, answer, *options, profile="direct", wait=True, admin="off",
+          **gateway_options):
     of_gateway, of_agent = PROFILES[profile]
     with NodeGateway(certificates, **{**of_gateway, **gateway_options}).running() as gateway, \
             Origin(answer).running() as origin, \
             Agent(gateway.port, certificates, origin.url, "--profile", profile, *of_agent,
-                  *options).running(wait=wait) as agent:
+                  *options, admin=admin).running(wait=wait) as agent:
         yield gateway, origin, agent
 
 

@@ -31,7 +31,7 @@ function beClient(socket) {
   next.on('origin', (origins) => say({ origins }));
   next.on('remoteSettings', (settings) => {
     session = next;
-    say({ attached: true, alpn: socket.alpnProtocol, worker: socket.getPeerCertificate().subject.CN,
+    say({ attached: true, alpn: socket.alpnProtocol, worker: socket.getPeerCertificate().subject?.CN,
           maxConcurrentStreams: settings.maxConcurrentStreams ?? null,
           connectProtocol: settings.enableConnectProtocol ?? false });
     for (const request of waiting.splice(0)) run(request);

@@ -3,7 +3,10 @@
 //
 //   direct, potato   right after TLS, whose ALPN id says so (options.alpn)
 //   ptth, reverse    by an upgrade, served by Node's https server (options.upgrade), that chooses http/1.1
+//   ptth-1.0         the same; with upgrade.holds the hello is answered when a request wants the connection
 //
+// options.answers: raw answers to the first hellos. {"giveUp": "keep" or "close"} answers those that
+// are held with 204.
 // Reads one JSON request per line from standard input and writes one JSON answer per line. First line
 // out: {"port": n}.
 
@@ -21,13 +24,17 @@ const say = (message) => process.stdout.write(JSON.stringify(message) + '\n');
 // Connections that have carried nothing yet, and who waits for one.
 const fresh = [];
 const wanting = [];
+// Hellos that are not answered yet.
+const held = [];
 let dialled = 0;
 
 class WorkerAgent extends http.Agent {
   createConnection(_, done) {
     const socket = fresh.shift();
+    const later = socket ? null : held.shift();
     if (socket) done(null, socket);
     else wanting.push(done);
+    if (later) later();
   }
 }
 const kept = new WorkerAgent({ keepAlive: true, scheduling: 'fifo' });
@@ -46,26 +53,53 @@ function takeIn(socket) {
   const done = wanting.shift();
   if (done) done(null, socket);
   else fresh.push(socket);
-  say({ attached: socket.number, alpn: socket.alpnProtocol, worker: socket.getPeerCertificate().subject.CN });
+  say({ attached: socket.number, alpn: socket.alpnProtocol, worker: socket.getPeerCertificate().subject?.CN });
 }
 
 const tlsOptions = {
   cert: fs.readFileSync(certificate), key: fs.readFileSync(key), ca: fs.readFileSync(ca),
-  requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3',
+  requestCert: options.asksWho ?? true, rejectUnauthorized: true, minVersion: 'TLSv1.3',
 };
 const server = options.upgrade ? upgradeServer()
   : tls.createServer({ ...tlsOptions, ALPNProtocols: [options.alpn] }, takeIn);
 server.on('tlsClientError', (error) => say({ tlsError: String(error.message) }));
-server.listen(0, '127.0.0.1', () => say({ port: server.address().port }));
+server.listen(options.port ?? 0, '127.0.0.1', () => say({ port: server.address().port }));
 
 function upgradeServer() {
   const made = https.createServer(tlsOptions);
   made.on('upgrade', (request, socket) => {
     const offered = (request.headers.alpn ?? '').split(',').map((item) => item.trim());
-    say({ hello: true, offered });
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n' +
-                 `Upgrade: ${options.upgrade.token}\r\n${options.upgrade.choice}: http%2F1.1\r\n\r\n`);
-    takeIn(socket);
+    const { token, choice, holds } = options.upgrade;
+    socket.on('error', () => {});
+    say({ hello: true, offered, method: request.method, url: request.url, headers: request.headers,
+          version: request.httpVersion, port: socket.remotePort });
+    const scripted = options.answers?.shift();
+    if (scripted !== undefined) {
+      socket.end(scripted);
+      return;
+    }
+    const accept = () => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n' +
+                   `Upgrade: ${token}\r\n` + (choice ? `${choice}: http%2F1.1\r\n` : '') + '\r\n');
+      takeIn(socket);
+    };
+    if (!holds || wanting.length > 0) {
+      accept();
+      return;
+    }
+    accept.giveUp = (how) => {
+      const closes = how === 'close';
+      socket.write(`HTTP/1.1 204 No Content\r\n${closes ? 'Connection: close\r\n' : ''}\r\n`);
+      // The next hello comes on the same connection.
+      if (closes) socket.end();
+      else made.emit('secureConnection', socket);
+    };
+    held.push(accept);
+    socket.on('close', () => {
+      const at = held.indexOf(accept);
+      if (at >= 0) held.splice(at, 1);
+      say({ unheld: socket.remotePort });
+    });
   });
   return made;
 }
@@ -142,6 +176,7 @@ function runRaw(request) {
 readline.createInterface({ input: process.stdin }).on('line', (line) => {
   const request = JSON.parse(line);
   if (request.raw) runRaw(request);
+  else if (request.giveUp) held.splice(0).forEach((accept) => accept.giveUp(request.giveUp));
   else if (request.close) fresh.splice(0).forEach((socket) => socket.end());
   else run(request);
 }).on('close', () => process.exit(0));

@@ -117,8 +117,11 @@ class MountedCertificates:
         self._version += 1
         version = self._directory / f"..{self._version}"
         version.mkdir()
-        self._certificates.issue_worker(version / "tls.crt", version / "tls.key")
+        self.fill(version, self._version)
         self.point_to(version)
+
+    def fill(self, version, _number):
+        self._certificates.issue_worker(version / "tls.crt", version / "tls.key")
 
     def point_to(self, version):
         fresh = self._directory / "..data_tmp"

@@ -2,36 +2,15 @@
 silent_dns.py DIRECTORY PROGRAM ARGUMENTS... Names in DIRECTORY/hosts are known. Exits with 77 where
 the kernel does not let us make such a network."""
 
-import ctypes
 import fcntl
 import os
 import socket
 import struct
 import sys
 
-NEW_NETWORK, NEW_MOUNTS, NEW_USERS = 0x40000000, 0x00020000, 0x10000000
-BIND, RECURSIVE, PRIVATE = 4096, 16384, 1 << 18
+from own_namespace import bind_mount, separate_network
+
 SET_FLAGS, UP, RUNNING = 0x8914, 0x1, 0x40
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def checked(result):
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def bind_mount(source, target):
-    checked(libc.mount(source.encode(), target.encode(), None, BIND, None))
-
-
-def separate():
-    try:
-        checked(libc.unshare(NEW_NETWORK | NEW_MOUNTS))
-    except PermissionError:
-        checked(libc.unshare(NEW_USERS | NEW_NETWORK | NEW_MOUNTS))
-    checked(libc.mount(None, b"/", None, RECURSIVE | PRIVATE, None))
 
 
 def main():
@@ -41,7 +20,7 @@ def main():
         # Longer than any deadline of the test.
         file.write("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
     try:
-        separate()
+        separate_network()
         bind_mount(resolv_conf, os.path.realpath("/etc/resolv.conf"))
         bind_mount(os.path.join(directory, "hosts"), "/etc/hosts")
         silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -10,8 +10,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from connect_gateway import ConnectGateway  # noqa: E402
 from http2_client import Http2Client  # noqa: E402
-from peers import IS_SANITIZED, Agent, Certificates, Origin, plain  # noqa: E402
+from peers import IS_SANITIZED, Agent, Origin, plain  # noqa: E402
 
+LARGE = 1024**2  # Does not fit into the windows either.
 BULK = (1 if IS_SANITIZED else 16) * 1024**2
 PROFILES = {
     "ptth-connect": ("--serve", "https://app.example"),
@@ -19,24 +20,21 @@ PROFILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
 def echo(request, write):
     body = b"".join(request.body())
-    if request.path == "/bulk":
-        write(f"HTTP/1.1 200 OK\r\nContent-Length: {BULK}\r\n\r\n".encode())
-        for _ in range(BULK // 65536):
+    size = {"/bulk": BULK, "/large": LARGE}.get(request.path)
+    if size:
+        write(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode())
+        for _ in range(size // 65536):
             write(b"x" * 65536)
     else:
         write(plain(f"{request.path} {len(body)} {hashlib.sha256(body).hexdigest()}".encode()))
 
 
 @contextlib.contextmanager
-def stage(certificates, *options, profile="ptth-connect", takes_connect=True, window=65535):
-    with ConnectGateway(certificates, takes_connect, window).running() as gateway, \
+def stage(certificates, *options, profile="ptth-connect", takes_connect=True, window=65535,
+          streams_max=100):
+    with ConnectGateway(certificates, takes_connect, window, streams_max).running() as gateway, \
             Origin(echo).running() as origin, \
             Agent(gateway.port, certificates, origin.url, "--profile", profile, "--reconnect-min",
                   "10ms", "--reconnect-refused-min", "10ms", *(options or PROFILES[profile])
@@ -141,7 +139,7 @@ def test_a_gateway_without_extended_connect_is_told_from_others(certificates):
     with stage(certificates, takes_connect=False) as (gateway, agent):
         tunnel = gateway.accept()
         tunnel.await_end()
-        assert tunnel.fields is None
+        assert not tunnel.tunnels
         assert "RFC 8441" in failure(agent)
 
 
@@ -181,3 +179,145 @@ def test_a_drain_leaves_politely_on_both_floors(certificates):
         tunnel.end()
         tunnel.await_end()
         assert agent.child.wait(20) == 0
+
+
+# --- Several channels on one connection ---------------------------------------------------------
+
+def shared(*options, channels=3):
+    return ("--serve", "https://app.example", "--connections", str(channels),
+            "--channels-per-connection", str(channels), *options)
+
+
+def clients_of(outer, count):
+    return [Http2Client(outer.next_hello().accept()) for _ in range(count)]
+
+
+def test_several_channels_share_a_connection(certificates):
+    with stage(certificates, *shared()) as (gateway, agent):
+        outer = gateway.accept()
+        clients = clients_of(outer, 3)
+        assert len(outer.tunnels) == 3
+        for number, client in enumerate(clients):
+            status, text = client.request(f"/{number}")
+            assert (status, path(text.decode())) == ("200", f"/{number}")
+        attached(agent, count=3)
+        agent.child.terminate()
+        for client in clients:
+            client.await_end()
+            client.channel.end()
+        outer.await_end()
+        assert outer.is_left
+        assert agent.child.wait(20) == 0
+
+
+def test_more_channels_than_the_gateway_allows_get_more_connections(certificates):
+    with stage(certificates, *shared(), streams_max=2) as (gateway, agent):
+        first = gateway.accept()
+        clients = clients_of(first, 2)
+        second = gateway.accept()
+        clients += clients_of(second, 1)
+        for client in clients:
+            assert client.request()[0] == "200"
+        attached(agent, count=3)
+        assert len(first.tunnels) == 2 and len(second.tunnels) == 1
+
+
+def test_channels_of_http1_share_a_connection(certificates):
+    with stage(certificates, *shared("--hello-channel", "http/1.1", "--http1-connections-spare",
+                                     "0", channels=2)) as (gateway, agent):
+        outer = gateway.accept()
+        tunnels = [outer.next_hello().accept("http%2F1.1") for _ in range(2)]
+        assert tunnels[0].fields["alpn"] == "http%2F1.1"
+        for tunnel in reversed(tunnels):
+            tunnel.send(f"GET /{tunnel.id} HTTP/1.1\r\nHost: app.example\r\n\r\n".encode())
+            answer = b""
+            while not answer.endswith(hashlib.sha256().hexdigest().encode()):
+                part = tunnel.receive()
+                assert part, answer
+                answer += part
+            assert answer.startswith(b"HTTP/1.1 200") and f"/{tunnel.id} 0".encode() in answer
+        attached(agent, count=2)
+
+
+def test_a_channel_that_is_reset_comes_back_and_the_others_stay(certificates):
+    with stage(certificates, *shared()) as (gateway, agent):
+        outer = gateway.accept()
+        clients = clients_of(outer, 3)
+        for client in clients:
+            assert client.request()[0] == "200"
+        clients[1].channel.reset()
+        assert Http2Client(outer.next_hello().accept()).request()[0] == "200"
+        for client in (clients[0], clients[2]):
+            assert client.request()[0] == "200"
+        attached(agent, count=4)
+        left = [line for line in agent.lines if line.get("from") == "attached"]
+        assert len(left) == 1 and "REFUSED_STREAM" in left[0]["reason"]
+
+
+def test_a_channel_that_gets_no_credit_holds_up_no_other(certificates):
+    # Less than python3-h2 gives inside the channel.
+    with stage(certificates, *shared(channels=2), window=20_000) as (gateway, _):
+        outer = gateway.accept()
+        stalled, other = clients_of(outer, 2)
+        assert stalled.request()[0] == "200"
+        assert other.request()[0] == "200"
+        # From now on what comes is not acknowledged: the stream's window fills.
+        stalled.channel.is_taking = False
+        stalled.begin("/bulk")
+        while outer.http2.remote_flow_control_window(stalled.channel.id) > 0:
+            assert outer.turn()
+        assert other.request("/bulk")[1] == b"x" * BULK
+        body = b"y" * BULK
+        assert other.request("/up", body)[1].decode() == \
+            f"/up {BULK} {hashlib.sha256(body).hexdigest()}"
+        stalled.channel.is_taking = True
+        stalled.channel.give_credit()
+        outer.flush()
+        assert stalled.finish()[1] == b"x" * BULK
+
+
+def test_a_goaway_replaces_the_connection_without_losing_a_request(certificates):
+    with stage(certificates, *shared(channels=2)) as (gateway, agent):
+        outer = gateway.accept()
+        clients = clients_of(outer, 2)
+        served = 0
+        for _ in range(3):
+            for client in clients:
+                assert client.request("/up", b"x" * 10_000)[0] == "200"
+                served += 1
+            # In flight while the connection is replaced.
+            clients[0].begin("/large")
+            outer.goaway(max(outer.tunnels))
+            following = gateway.accept()
+            # Until the new ones are attached, requests go to the old ones.
+            assert clients[1].request("/late")[0] == "200"
+            next_clients = clients_of(following, 2)
+            for client in next_clients:
+                assert client.request("/first")[0] == "200"
+            status, text = clients[0].finish()
+            assert (status, len(text)) == ("200", LARGE)
+            served += 4
+            for client in clients:
+                client.await_end()
+                assert client.is_left
+                client.channel.end()
+            outer.await_end()
+            outer, clients = following, next_clients
+        assert {line["to"] for line in agent.lines if line.get("from") == "attached"} == {"attached"}
+        agent.wait_for(lambda line: line["message"] == "exchange" and line["verdict"] == "ok",
+                       "all served", count=served)
+        assert {line["verdict"] for line in agent.exchanges()} == {"ok"}
+
+
+def test_the_end_of_the_connection_ends_all_its_channels_in_clear_words(certificates):
+    with stage(certificates, *shared(channels=2)) as (gateway, agent):
+        outer = gateway.accept()
+        for client in clients_of(outer, 2):
+            assert client.request()[0] == "200"
+        attached(agent, count=2)
+        outer.cut()
+        failure(agent, count=2)
+        reasons = [line["reason"] for line in agent.lines if line.get("to") == "backing_off"]
+        assert all("connection" in reason for reason in reasons), reasons
+        for client in clients_of(gateway.accept(), 2):
+            assert client.request()[0] == "200"

@@ -5,6 +5,8 @@ import contextlib
 import hashlib
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +21,41 @@ GATEWAY = BUILD / "ptth-dev-gateway"
 ORIGIN = BUILD / "ptth-dev-origin"
 BULK = (16 if IS_SANITIZED else 200) * 1024**2
 MANY = 2_000 if IS_SANITIZED else 20_000
-# Behind a hello the others are as direct.
-DIALECTS = ("haproxy", "direct")
+# Behind a hello the others are as direct, but for those whose channels share a connection.
+DIALECTS = ("haproxy", "direct", "direct-http1", "reverse-connect-shared")
+ENVOY = ("--envoy-node-id", "node-1", "--envoy-cluster-id", "edge")
+INNER_TLS = ("--envoy-cert-file", "{directory}/certificates/worker.crt", "--envoy-key-file",
+             "{directory}/certificates/worker.key", "--envoy-ca-file",
+             "{directory}/certificates/ca.crt")
 PROFILES = {
     "haproxy": (), "direct": (), "potato": (), "h2-reverse": ("--serve", "https://*.app.example,http://localhost:80"),
     "ptth": ("--serve", "https://app.example,http://localhost:80"),
     "reverse": ("--hello-variable", "listen_host=*", "--hello-variable", "listen_port=80"),
+    "ptth-connect": ("--serve", "https://app.example,http://localhost:80"),
+    "reverse-connect": ("--hello-variable", "listen_host=*", "--hello-variable", "listen_port=80"),
+    "envoy": (*ENVOY, *INNER_TLS),
+    "ptth-1.0": ("--hello-variable", "id=worker-1"),
 }
+HTTP1 = ("--prefer-http1",)
+CHANNELS = ("--hello-channel", "h2,http/1.1")
+# Each channel announces the whole capacity: more than there are users.
+SHARED = ("--connections", "2", "--channels-per-connection", "2", "--capacity", "400")
+# Other ways with the same profiles: what the gateway is told, and the agent.
+VARIANTS = {
+    "direct-http1": ("direct", HTTP1, ("--http1-alpn", "http/1.1")),
+    "potato-http1": ("potato", HTTP1, ()),
+    "ptth-http1": ("ptth", HTTP1, (*PROFILES["ptth"], *CHANNELS)),
+    "reverse-http1": ("reverse", HTTP1, (*PROFILES["reverse"], *CHANNELS)),
+    "ptth-connect-http1": ("ptth-connect", HTTP1, (*PROFILES["ptth-connect"], *CHANNELS)),
+    "reverse-connect-http1": ("reverse-connect", HTTP1, (*PROFILES["reverse-connect"], *CHANNELS)),
+    "ptth-connect-shared": ("ptth-connect", (), (*PROFILES["ptth-connect"], *SHARED)),
+    "reverse-connect-shared": ("reverse-connect", (), (*PROFILES["reverse-connect"], *SHARED)),
+    "envoy-cleartext": ("envoy", ("--envoy-cleartext",), (*ENVOY, "--insecure-envoy-handover")),
+    "envoy-upgrade": ("envoy", ("--envoy-upgrade", "--envoy-path", "/tunnel"),
+                      (*PROFILES["envoy"], "--hello-token", "reverse-tunnel", "--hello-template",
+                       "https://localhost/tunnel")),
+}
+WAYS = (*PROFILES, *VARIANTS)
 
 
 class Program:
@@ -83,38 +113,43 @@ class Stage:
     def __init__(self, directory, profile, gateway, origin_url):
         self.directory, self.profile, self.gateway = directory, profile, gateway
         self.origin_url = origin_url
+        self.options = PROFILES[profile]
         listens = gateway.listens()
         self.worker_port = listens[profile].rsplit(":", 1)[1]
         self.http, self.https = listens["http"], listens["https"]
 
     def agent(self, *options, name="agent"):
+        options = [str(option).format(directory=self.directory, port=self.worker_port)
+                   for option in options or self.options]
         return agent_program(self.directory, self.profile, self.worker_port, self.origin_url,
-                             *(options or PROFILES[self.profile]), name=name)
+                             *options, name=name)
 
     def url(self, path):
         return f"http://{self.http}{path}"
 
 
 @contextlib.contextmanager
-def stage(directory, profile, *options):
-    with gateway_program(directory, profile, *options).running() as gateway, \
+def stage(directory, way, *options):
+    profile, of_gateway, of_agent = VARIANTS.get(way, (way, (), PROFILES.get(way)))
+    with gateway_program(directory, profile, *of_gateway, *options).running() as gateway, \
             origin_program(directory).running() as origin:
         up = Stage(directory, profile, gateway, f"http://{origin.listens()['http']}")
-        with up.agent().running():
-            gateway.wait_for("worker attached")
+        up.options = of_agent
+        with up.agent().running() as up.worker:
+            gateway.wait_for("worker (attached|waits)")
             yield up
 
 
 # What curl asks for, where the agent says what it serves.
 def authority(up):
-    return ("-H", "Host: localhost") if up.profile in ("ptth", "h2-reverse") else ()
+    return ("-H", "Host: localhost") if up.profile in ("ptth", "ptth-connect", "h2-reverse") else ()
 
 
 def ask(up, path, *options, check=True):
     return curl("-o", "-", *authority(up), *options, up.url(path), check=check).stdout.decode()
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", WAYS)
 def test_requests_of_both_http_versions_and_over_tls(tmp_path, profile):
     with stage(tmp_path, profile) as up:
         for version in ("--http1.1", "--http2-prior-knowledge"):
@@ -158,7 +193,8 @@ def test_large_bodies_arrive_byte_for_byte_with_flat_memory(tmp_path, profile):
         assert peak_kib < (400 if IS_SANITIZED else 40) * 1024
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+# Envoy's connections wait until they are needed, and are not needed while others have room.
+@pytest.mark.parametrize("profile", [way for way in WAYS if not way.startswith("envoy")])
 def test_workers_come_and_go_and_no_request_is_lost(tmp_path, profile):
     with stage(tmp_path, profile) as up:
         load = subprocess.Popen(["h2load", "-n", str(3 * MANY), "-c", "10", "-m", "16", "-H",
@@ -167,8 +203,8 @@ def test_workers_come_and_go_and_no_request_is_lost(tmp_path, profile):
         rounds = 0
         while load.poll() is None and rounds < 5:
             rounds += 1
-            with up.agent(name="second").running():
-                up.gateway.wait_for("worker attached", count=1 + rounds)
+            with up.agent(name=f"second-{rounds}").running() as second:
+                second.wait_for('"to":"attached"')
         output = load.communicate()[0]
         assert f"{3 * MANY} succeeded, 0 failed, 0 errored" in output, output
         assert f"status codes: {3 * MANY} 2xx" in output, output
@@ -179,16 +215,27 @@ def test_workers_come_and_go_and_no_request_is_lost(tmp_path, profile):
      "may not register https://app.example"),
     ("ptth", (), ("--hello-uri", "https://localhost:{port}/elsewhere"), "path does not begin with"),
     ("ptth", (), ("--hello-token", "ptth/2", *PROFILES["ptth"]), "not ptth"),
-    ("ptth", (), ("--hello-channel", "h3", *PROFILES["ptth"]), "h2 is not offered"),
+    ("ptth", (), ("--hello-channel", "h3", *PROFILES["ptth"]), "neither h2 nor http/1.1 is offered"),
     ("ptth", ("--worker-token-file", "{directory}/token"), PROFILES["ptth"], "bearer token"),
     ("reverse", ("--reverse-path", "/worker"), PROFILES["reverse"], "path is not /worker"),
+    ("ptth-connect", ("--register", "https://other.example"), PROFILES["ptth-connect"],
+     "may not register https://app.example"),
+    ("ptth-connect", (), ("--hello-uri", "https://localhost:{port}/elsewhere"),
+     "path does not begin with"),
+    ("ptth-connect", (), ("--hello-token", "ptth/2", *PROFILES["ptth-connect"]),
+     "the :protocol is ptth/2 and not ptth"),
+    ("ptth-connect", (), ("--hello-channel", "h3", *PROFILES["ptth-connect"]),
+     "neither h2 nor http/1.1 is offered"),
+    ("reverse-connect", ("--reverse-path", "/worker"), PROFILES["reverse-connect"],
+     "path is not /worker"),
+    ("reverse-connect", ("--worker-token-file", "{directory}/token"), PROFILES["reverse-connect"],
+     "bearer token"),
 ))
 def test_both_sides_say_what_is_wrong_with_a_hello(tmp_path, profile, of_gateway, of_agent, reason):
     (tmp_path / "token").write_text("secret-of-the-gateway\n")
     of_gateway = (text.format(directory=tmp_path) for text in of_gateway)
     with gateway_program(tmp_path, profile, *of_gateway).running() as gateway:
         up = Stage(tmp_path, profile, gateway, "3000")
-        of_agent = (text.format(port=up.worker_port) for text in of_agent)
         with up.agent(*of_agent).running() as agent:
             gateway.wait_for(f"hello refused.*{reason}")
             agent.wait_for(f"it says: .*{reason}")
@@ -200,7 +247,12 @@ def test_both_sides_say_what_is_wrong_with_a_hello(tmp_path, profile, of_gateway
     ("h2-reverse", (), ("--profile", "direct", "--alpn", "h2-reverse"),
      "worker left.*no ORIGIN frame"),
     ("h2-reverse", (), ("--profile", "direct"), "connection refused.*h2-reverse"),
-    ("potato", ("--potato-alpn", "ph2"), ("--revision", "02"), "connection refused.*potato"),
+    ("potato", ("--potato-alpn", "ph2", "--potato-http1-alpn", "ph1"), ("--revision", "02"),
+     "connection refused.*potato.*known are ph2, ph1"),
+    ("ptth-connect", (), ("--profile", "ptth", "--serve", "https://app.example"),
+     "connection refused.*ptth-connect.*known are h2"),
+    ("ptth-connect", (), ("--profile", "haproxy",),
+     "hello refused.*ptth-connect.*status=408.*no channel was asked for"),
 ))
 def test_the_gateway_says_what_is_wrong_where_there_is_no_answer(tmp_path, profile, of_gateway,
                                                                  of_agent, reason):
@@ -223,13 +275,123 @@ def test_a_worker_shows_its_token(tmp_path, token, answer):
         assert f"token-{token}" not in gateway.log() + agent.log()
 
 
-@pytest.mark.parametrize("status", (204, 401, 404, 503))
-def test_a_hello_that_is_refused_once_is_repeated(tmp_path, status):
-    with gateway_program(tmp_path, "ptth", "--fault-hello", f"{status}@1").running() as gateway:
-        up = Stage(tmp_path, "ptth", gateway, "3000")
-        with up.agent(*PROFILES["ptth"], "--reconnect-refused-min", "10ms").running():
+@pytest.mark.parametrize("profile", ("ptth", "ptth-connect"))
+@pytest.mark.parametrize("status", (204, 307, 401, 404, 503))
+def test_a_hello_that_is_refused_once_is_repeated(tmp_path, profile, status):
+    with gateway_program(tmp_path, profile, "--fault-hello", f"{status}@1").running() as gateway:
+        up = Stage(tmp_path, profile, gateway, "3000")
+        with up.agent(*PROFILES[profile], "--reconnect-refused-min", "10ms").running():
             gateway.wait_for(f"hello refused.*{status}")
             gateway.wait_for("worker attached")
+
+
+def test_an_envoy_pings_what_waits_and_uses_each_connection_once(tmp_path):
+    with stage(tmp_path, "envoy", "--envoy-ping-interval", "50ms") as up:
+        # Three pings without an echo would have ended it.
+        assert ask(up, "/slow?ms=600") == "that took a while\n"
+        assert len(re.findall("worker attached", up.gateway.log())) == 1
+        assert "lost unused" not in up.gateway.log()
+
+
+def test_the_inner_tls_of_an_envoy_is_for_the_right_worker_only(tmp_path):
+    with stage(tmp_path, "envoy", "--envoy-worker-name", "worker-2", "--queue-time", "1s") as up:
+        assert "no worker is attached" in ask(up, "/hello")
+        up.gateway.wait_for("worker lost unused.*its certificate is for worker-1, not for worker-2")
+
+
+POLL = (b"POST /worker HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n"
+        b"Content-Length: 0\r\n\r\n")
+
+
+def test_a_worker_of_ptth_1_0_asks_again_until_a_request_comes(tmp_path):
+    certificates = tmp_path / "certificates"
+    with gateway_program(tmp_path, "ptth-1.0", "--ptth-1.0-wait", "100ms").running() as gateway:
+        ports = {name: at.rsplit(":", 1)[1] for name, at in gateway.listens().items()}
+        context = ssl.create_default_context(cafile=certificates / "ca.crt")
+        context.load_cert_chain(certificates / "worker.crt", certificates / "worker.key")
+        with socket.create_connection(("127.0.0.1", ports["ptth-1.0"]), timeout=20) as raw, \
+                context.wrap_socket(raw, server_hostname="localhost") as stream, \
+                stream.makefile("rb") as reader:
+            def head():
+                lines = iter(reader.readline, b"\r\n")
+                return b"".join(lines).decode().split("\r\n")
+
+            stream.sendall(POLL)
+            assert head()[0] == "HTTP/1.1 204 No Content"
+            # A user is there from now on.
+            user = subprocess.Popen(["curl", "-sS", "--retry", "5", "--parallel", "--no-progress-meter",
+                                     f"http://127.0.0.1:{ports['http']}/1",
+                                     f"http://127.0.0.1:{ports['http']}/2"], stdout=subprocess.PIPE)
+            asked = []
+            answer = None
+            while len(asked) < 2:
+                if not asked:
+                    stream.sendall(POLL)
+                    answer = head()
+                    if answer[0] == "HTTP/1.1 204 No Content":
+                        continue
+                    assert answer[0] == "HTTP/1.1 101 Switching Protocols"
+                    assert "Upgrade: PTTH/1.0" in answer
+                asked.append(head()[0])
+                stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhere\n")
+            assert sorted(asked) == ["GET /1 HTTP/1.1", "GET /2 HTTP/1.1"]
+            assert user.communicate(timeout=20)[0] == b"here\nhere\n"
+        gateway.wait_for("worker waits.*worker=worker-1.*profile=ptth-1.0")
+        gateway.wait_for("worker attached.*worker=worker-1.*profile=ptth-1.0 channel=http/1.1")
+
+
+@pytest.mark.parametrize("profile", ("haproxy", "direct", "ptth", "reverse", "ptth-connect",
+                                     "reverse-connect", "envoy", "ptth-1.0"))
+def test_workers_without_tls(tmp_path, profile):
+    with gateway_program(tmp_path, profile, "--cleartext-workers").running() as gateway, \
+            origin_program(tmp_path).running() as origin:
+        up = Stage(tmp_path, profile, gateway, f"http://{origin.listens()['http']}")
+        options = (part.format(directory=tmp_path) for part in PROFILES[profile])
+        # In cleartext the inner TLS of an Envoy is all that protects.
+        with Program(tmp_path, "agent", AGENT, "run", "--profile", profile, "--gateway",
+                     f"http://localhost:{up.worker_port}", "--insecure-cleartext-gateway", "--origin",
+                     up.origin_url, "--admin", "off", *options).running():
+            gateway.wait_for("worker (attached|waits)")
+            assert ask(up, "/hello") == "hello from ptth-dev-origin\n"
+
+
+@pytest.mark.parametrize("profile", ("ptth-connect", "reverse-connect"))
+def test_channels_share_a_connection_as_far_as_the_gateway_lets_them(tmp_path, profile):
+    options = (*PROFILES[profile], "--connections", "4", "--channels-per-connection", "4")
+    with gateway_program(tmp_path, profile, "--channels-per-connection", "3").running() as gateway, \
+            origin_program(tmp_path).running() as origin:
+        up = Stage(tmp_path, profile, gateway, f"http://{origin.listens()['http']}")
+        with up.agent(*options).running() as agent:
+            gateway.wait_for("worker attached.*worker=worker-1.*channel=h2", count=4)
+            seen = subprocess.run(["ss", "-Htn", "state", "established", "sport", "=",
+                                   f":{up.worker_port}"], capture_output=True, text=True, check=True)
+            assert len(seen.stdout.splitlines()) == 2
+            assert h2load("-n", 400, "-c", 4, "-m", 8, "-H", ":authority: localhost",
+                          up.url("/hello"))["2xx"] == 400
+            gateway.child.send_signal(signal.SIGTERM)
+            # GOAWAY in each channel, and then on the connections.
+            gateway.wait_for("worker left", count=4)
+            agent.wait_for('"from":"attached"', count=4)
+            assert gateway.child.wait(20) == 0, gateway.log()
+        assert "did not close in time" not in gateway.log()
+
+
+def test_each_channel_of_a_connection_is_asked_who_it_is(tmp_path):
+    key, public, other = tmp_path / "id.key", tmp_path / "id.pub", tmp_path / "other.key"
+    for made in (key, other):
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", made], check=True)
+        made.chmod(0o600)
+    subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
+    options = (*PROFILES["ptth-connect"], *SHARED, "--challenge-key-file")
+    with gateway_program(tmp_path, "ptth-connect", "--challenge-key-file",
+                         public).running() as gateway, \
+            origin_program(tmp_path).running() as origin:
+        up = Stage(tmp_path, "ptth-connect", gateway, f"http://{origin.listens()['http']}")
+        with up.agent(*options, key).running():
+            gateway.wait_for("worker attached", count=2)
+            assert ask(up, "/hello") == "hello from ptth-dev-origin\n"
+        with up.agent(*options, other, name="other").running():
+            gateway.wait_for("worker refused.*signature")
 
 
 def test_a_cut_connection_is_dialled_again(tmp_path):
@@ -268,8 +430,11 @@ def test_without_a_worker_the_answer_is_503(tmp_path):
     (("--direct-alpn", "hex:zz"), "--direct-alpn: \"hex:zz\" is not hex"),
     (("--client-certificates", "maybe"), "--client-certificates: \"maybe\" is not none"),
     ((), "--make-certificates DIRECTORY"),
-    (("--fault-hello", "200"), "--fault-hello: 200 is neither 204 nor 400 to 599"),
-    (("--worker-token-file", "/nowhere"), "--worker-token-file: /nowhere holds no token"),
+    (("--fault-hello", "200"), "--fault-hello: 200 is neither 204, 307, 308 nor 400 to 599"),
+    (("--worker-token-file", "/nowhere"), "--worker-token-file: the secret in /nowhere: No such file"),
+    (("--worker-basic-file", "/dev/null"), "--worker-basic-file: /dev/null holds no user:password"),
+    (("--worker-header", "x-key"), "--worker-header: \"x-key\" is not NAME:FILE"),
+    (("--envoy-ping-interval", "2"), "--envoy-ping-interval: \"2\" has no unit"),
     (("--unknown",), "--unknown"),
 ))
 def test_wrong_flags_are_told(flags, message):

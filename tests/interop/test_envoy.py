@@ -10,15 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from envoy import PING, Envoy  # noqa: E402
-from peers import Agent, Certificates, Origin, plain  # noqa: E402
+from peers import Agent, Origin, plain  # noqa: E402
 
 YES = b"HTTP/1.1 200 OK\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n"
 CLEARTEXT = ("--insecure-envoy-handover",)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 def answer(request, write):

@@ -17,11 +17,6 @@ from peers import (BULK_BYTES, IS_SANITIZED, MANY_REQUESTS, Agent, Certificates,
                    MountedCertificates, Origin, curl, h2load, nginx, pattern, pattern_digest, plain, wait_until)
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
 @pytest.fixture(params=["recommended", "minimal"])
 def gateway(request, tmp_path, certificates):
     gateway = Gateway(tmp_path, certificates, request.param)

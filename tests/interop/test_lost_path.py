@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import lost_path  # noqa: E402
+from connect_gateway import ConnectGateway  # noqa: E402
 from peers import BUILD, Agent, Certificates, Gateway, curl, process, wait_until  # noqa: E402
 
 # What the README promises for the defaults of --limit-ping-after and --limit-ping-timeout.
@@ -96,3 +98,66 @@ def test_a_lost_path_is_noticed_in_time_and_dialled_again_when_it_is_back(tmp_pa
                            seconds=REDIAL_SECONDS, count=2)
             # HAProxy may still have to find out that its first connection is dead.
             wait_until(lambda: status(gateway) == b"200", "an answer", seconds=REDIAL_SECONDS)
+
+
+# --- Idle, and nobody who would send a PING -----------------------------------------------------
+
+@contextlib.contextmanager
+def http1_gateway(certificates):
+    """One that speaks HTTP/1.1 on what an agent dials. Yields its port, and what awaits a worker."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.gateway, certificates.gateway_key)
+    context.set_alpn_protocols(["ph1"])
+    kept = []
+
+    def accept():
+        raw, _ = listener.accept()
+        kept.append(context.wrap_socket(raw, server_side=True))
+
+    with socket.create_server((lost_path.GATEWAY, 0)) as listener:
+        listener.settimeout(REDIAL_SECONDS)
+        try:
+            yield listener.getsockname()[1], accept
+        finally:
+            for stream in kept:
+                stream.close()
+
+
+@contextlib.contextmanager
+def tunnel_gateway(certificates):
+    """The same inside the stream of an extended CONNECT, on a connection that is not idle for ever:
+    the agent sends PING on it, and this reads and answers."""
+    with ConnectGateway(certificates, address=lost_path.GATEWAY).running() as gateway:
+        def accept():
+            outer = gateway.accept()
+            for _ in range(2):
+                outer.next_hello().accept("http%2F1.1")
+            threading.Thread(target=outer.await_end, daemon=True).start()
+
+        yield gateway.port, accept
+
+
+@pytest.mark.parametrize("gateway, count, options", [
+    (http1_gateway, 1, ("--profile", "potato")),
+    (tunnel_gateway, 2, ("--profile", "ptth-connect", "--serve", "https://app.example",
+                         "--hello-channel", "http/1.1", "--connections", "2",
+                         "--channels-per-connection", "2")),
+], ids=["potato", "ptth-connect"])
+def test_an_idle_channel_of_http1_on_a_lost_path_is_noticed_in_time(tmp_path, gateway, count,
+                                                                    options):
+    certificates = Certificates(tmp_path)
+    with lost_path.lost_path() as path, gateway(certificates) as (port, accept), \
+            Agent(port, certificates, "http://127.0.0.1:9", *options, "--http1-connections-spare",
+                  "0", "--reconnect-max", "2s", "--connect-timeout", "3s",
+                  gateway_host=lost_path.GATEWAY, runner=path.at_agent).running(wait=False) as agent:
+        accept()
+        agent.wait_for(lambda line: line.get("to") == "attached", "attached", count=count)
+        lost = time.time()
+        path.lose()
+        noticed = agent.wait_for(lambda line: line.get("from") == "attached", "the loss",
+                                 seconds=3 * NOTICED_SECONDS_MAX, count=count)
+        assert seconds_of(noticed) - lost <= NOTICED_SECONDS_MAX, noticed
+        path.restore()
+        accept()
+        agent.wait_for(lambda line: line.get("to") == "attached", "attached again",
+                       seconds=REDIAL_SECONDS, count=2 * count)

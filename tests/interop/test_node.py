@@ -10,14 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from node import PROFILES, NodeGateway, echo, stage  # noqa: E402
-from peers import IS_SANITIZED, Agent, Certificates, Origin, plain  # noqa: E402
+from peers import IS_SANITIZED, Agent, Origin, plain  # noqa: E402
 
 BULK = (8 if IS_SANITIZED else 100) * 1024**2
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(params=PROFILES)

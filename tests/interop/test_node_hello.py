@@ -13,11 +13,6 @@ from peers import Certificates  # noqa: E402
 QUICK = ("--reconnect-min", "10ms", "--reconnect-refused-min", "10ms")
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
 def is_hello(line):
     return line.get("hello")
 

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from node import NodeGateway, echo  # noqa: E402
-from peers import IS_SANITIZED, Agent, Certificates, Origin, plain  # noqa: E402
+from peers import IS_SANITIZED, Agent, Origin, plain  # noqa: E402
 
 PROGRAM = Path(__file__).with_name("node_http1_gateway.mjs")
 BULK = (8 if IS_SANITIZED else 100) * 1024**2
@@ -26,11 +26,6 @@ PROFILES = {
     "reverse": ({"upgrade": {"token": "reverse", "choice": "Selected-ALPN"}},
                 ("--hello-channel", "http/1.1", "--hello-uri", "https://gw.test/worker1")),
 }
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @contextlib.contextmanager

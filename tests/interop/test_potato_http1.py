@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from peers import Agent, Certificates, Origin, plain  # noqa: E402
+from peers import Agent, Origin, plain  # noqa: E402
 
 TIMEOUT = 20
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 class Worker(http.client.HTTPConnection):

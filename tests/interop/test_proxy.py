@@ -10,22 +10,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from peers import (Agent, Certificates, Gateway, Origin, can_connect, curl, free_port,  # noqa: E402
+from peers import (Agent, Origin, can_connect, curl, free_port,  # noqa: E402
                    haproxy_program, plain, process, wait_until)
 
 PASSWORD = "canary-of-the-proxy"
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture
-def gateway(tmp_path, certificates):
-    gateway = Gateway(tmp_path, certificates)
-    with gateway.running():
-        yield gateway
 
 
 @pytest.fixture

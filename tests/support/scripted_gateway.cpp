@@ -19,9 +19,11 @@ ScriptedGateway::ScriptedGateway(SessionOptions options)
   loop.turn();
 }
 
-ScriptedGateway::ScriptedGateway(SessionOptions options, Loop& shared_loop, Origin& origin)
+ScriptedGateway::ScriptedGateway(SessionOptions options, Loop& shared_loop, Origin& origin,
+                                 Budget* gateway_budget, TurnShare* turn)
     : loop(shared_loop) {
-  session_ = start_http2_session({loop, stream, origin, log, relay_metrics, budget},
+  session_ = start_http2_session({loop, stream, origin, log, relay_metrics,
+                                  gateway_budget == nullptr ? budget : *gateway_budget, turn},
                                  std::move(options), *this);
   loop.turn();
 }

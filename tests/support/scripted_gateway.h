@@ -22,8 +22,10 @@ namespace ptth {
 class ScriptedGateway final : private Session::Listener {
  public:
   explicit ScriptedGateway(SessionOptions options = {});
-  // With another origin than the scripted one.
-  ScriptedGateway(SessionOptions options, Loop& shared_loop, Origin& origin);
+  // With another origin than the scripted one, and a quota: null is a budget that nothing exceeds,
+  // and all of the turn.
+  ScriptedGateway(SessionOptions options, Loop& shared_loop, Origin& origin,
+                  Budget* gateway_budget = nullptr, TurnShare* turn = nullptr);
   ~ScriptedGateway();
   ScriptedGateway(const ScriptedGateway&) = delete;
   ScriptedGateway& operator=(const ScriptedGateway&) = delete;

@@ -13,9 +13,10 @@ ScriptedHttp1Gateway::ScriptedHttp1Gateway(SessionOptions options)
 }
 
 ScriptedHttp1Gateway::ScriptedHttp1Gateway(SessionOptions options, Loop& shared_loop,
-                                           Origin& origin)
+                                           Origin& origin, Budget* gateway_budget, TurnShare* turn)
     : loop(shared_loop) {
-  session_ = start_http1_session({loop, stream, origin, log, relay_metrics, budget},
+  session_ = start_http1_session({loop, stream, origin, log, relay_metrics,
+                                  gateway_budget == nullptr ? budget : *gateway_budget, turn},
                                  std::move(options), *this);
   loop.turn();
 }

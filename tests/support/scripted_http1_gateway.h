@@ -21,8 +21,10 @@ namespace ptth {
 class ScriptedHttp1Gateway final : private Session::Listener {
  public:
   explicit ScriptedHttp1Gateway(SessionOptions options = {});
-  // With another origin than the scripted one.
-  ScriptedHttp1Gateway(SessionOptions options, Loop& shared_loop, Origin& origin);
+  // With another origin than the scripted one, and a quota: null is a budget that nothing exceeds,
+  // and all of the turn.
+  ScriptedHttp1Gateway(SessionOptions options, Loop& shared_loop, Origin& origin,
+                       Budget* gateway_budget = nullptr, TurnShare* turn = nullptr);
   ~ScriptedHttp1Gateway();
   ScriptedHttp1Gateway(const ScriptedHttp1Gateway&) = delete;
   ScriptedHttp1Gateway& operator=(const ScriptedHttp1Gateway&) = delete;

@@ -246,7 +246,7 @@ Result<void> make_certificate_files(const std::string& directory) {
   }
   const CertificateAuthority authority("ptth development CA", kYear);
   authority.issue(gateway_request(kYear), gateway);
-  authority.issue({"worker-1", {}, -1, kYear}, worker);
+  authority.issue({"worker-1", {"worker-1"}, -1, kYear}, worker);
   authority.write(ca_file);
   for (const std::string& key : {gateway.key_file, worker.key_file})
     fs::permissions(key, fs::perms::owner_read | fs::perms::owner_write, failed);

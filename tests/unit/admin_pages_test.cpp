@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+using ptth::AdminClient;
 using ptth::AdminPage;
 using ptth::AdminPages;
 using ptth::AdminSource;
@@ -23,6 +24,12 @@ class FakeSource final : public AdminSource {
 
   std::vector<Check> startup() override { return started; }
 
+  std::string status() override { return "{}"; }
+
+  void begin_drain() override { ++drains; }
+
+  int drains = 0;
+
   std::vector<Check> ready = {{"links", Check::State::kPassing, "2 of 2 attached"},
                               {"origin", Check::State::kPassing, ""}};
   std::vector<Check> started = {{"links", Check::State::kFailing, "none yet"}};
@@ -34,12 +41,12 @@ struct Fixture {
   AdminPages pages{source, metrics, HostCheck::kLoopbackNames};
 
   AdminPage get(const std::string& path, const std::string& host = "localhost",
-                const std::string& method = "GET") {
+                const std::string& method = "GET", AdminClient from = AdminClient::kThisMachine) {
     RequestHead head;
     head.method = method;
     head.path = path;
     head.authority = host;
-    return pages.page_for(head);
+    return pages.page_for(head, from);
   }
 };
 
@@ -82,8 +89,8 @@ TEST_CASE("start-up has its own checks") {
 
 TEST_CASE("other paths are not found, other methods not allowed") {
   Fixture admin;
-  for (const std::string path : {"/", "/livez/", "/livezz", "//livez", "/LIVEZ", "*", "/metrics/x",
-                                 "/other", "/%6civez", "/../livez"}) {
+  for (const std::string path : {"/statusz", "/livez/", "/livezz", "//livez", "/LIVEZ", "*",
+                                 "/metrics/x", "/other", "/%6civez", "/../livez"}) {
     CAPTURE(path);
     CHECK(admin.get(path).status == 404);
   }
@@ -112,7 +119,55 @@ TEST_CASE("on loopback, only loopback may be named in Host") {
   head.method = "GET";
   head.path = "/livez";
   head.authority = "10.1.2.3:9600";
-  CHECK(wider.page_for(head).status == 200);
+  CHECK(wider.page_for(head, AdminClient::kElsewhere).status == 200);
+}
+
+TEST_CASE("the status, and the page that shows it, are for this machine only") {
+  Fixture admin;
+  for (const std::string path : {"/", "/status"}) {
+    CAPTURE(path);
+    CHECK(admin.get(path).status == 200);
+    CHECK(admin.get(path, "localhost", "POST").status == 405);
+    CHECK(admin.get(path, "evil.example").status == 421);
+    CHECK(admin.get(path, "localhost", "GET", AdminClient::kElsewhere).status == 403);
+  }
+  CHECK(admin.get("/status").content_type == "application/json");
+  CHECK(admin.get("/").body.starts_with("<!doctype html>"));
+  // Also where probes are bound wider, and on a Unix socket a browser names who it thinks we are.
+  AdminPages wider(admin.source, admin.metrics, HostCheck::kNone);
+  RequestHead head;
+  head.method = "GET";
+  head.path = "/status";
+  head.authority = "10.1.2.3:9600";
+  CHECK(wider.page_for(head, AdminClient::kElsewhere).status == 421);
+  head.authority = "localhost";
+  CHECK(wider.page_for(head, AdminClient::kElsewhere).status == 403);
+  CHECK(wider.page_for(head, AdminClient::kThisMachine).status == 200);
+}
+
+TEST_CASE(
+    "a drain is asked for by a POST of JSON, from this machine and no page of another place") {
+  Fixture admin;
+  RequestHead head;
+  head.method = "POST";
+  head.path = "/drain";
+  head.authority = "localhost:9600";
+  CHECK(admin.pages.page_for(head, AdminClient::kThisMachine).status == 415);
+  head.fields.add("content-type", "application/json");
+  CHECK(admin.pages.page_for(head, AdminClient::kElsewhere).status == 403);
+  CHECK(admin.source.drains == 0);
+  CHECK(admin.pages.page_for(head, AdminClient::kThisMachine).status == 202);
+  CHECK(admin.source.drains == 1);
+  head.authority = "evil.example";
+  CHECK(admin.pages.page_for(head, AdminClient::kThisMachine).status == 421);
+  head.authority = "localhost:9600";
+  head.fields.add("origin", "http://evil.example");
+  CHECK(admin.pages.page_for(head, AdminClient::kThisMachine).status == 403);
+  head.method = "GET";
+  const AdminPage page = admin.pages.page_for(head, AdminClient::kThisMachine);
+  CHECK(page.status == 405);
+  CHECK(page.allow == "POST");
+  CHECK(admin.source.drains == 1);
 }
 
 TEST_CASE("Host is checked where the listener is bound to loopback") {
@@ -153,7 +208,7 @@ TEST_CASE("the content type of metrics says which format it is") {
   head.path = "/metrics";
   head.authority = "localhost";
   head.fields.add("accept", "text/plain");
-  const AdminPage text = admin.pages.page_for(head);
+  const AdminPage text = admin.pages.page_for(head, AdminClient::kThisMachine);
   CHECK(text.content_type == "text/plain; version=0.0.4; charset=utf-8");
   CHECK(text.body.find("# EOF") == std::string::npos);
 }

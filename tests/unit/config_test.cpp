@@ -62,7 +62,7 @@ TEST_CASE("flags win over the environment, that over the file, that over the def
                                 {"PTTH_LIMIT_HTTP1_HEAD_TIMEOUT", "3s"}};
   const LoadedConfig loaded = load(complete_with({{"capacity", {"3"}}}), environment, file);
   REQUIRE(problems_of(loaded) == "");
-  CHECK(loaded.config.capacity == 3);
+  CHECK(loaded.config.admission.capacity.limit == 3);
   CHECK(loaded.config.drain_timeout == Milliseconds(2000));
   CHECK(loaded.config.log.level == ptth::LogLevel::kWarn);
   CHECK(loaded.config.startup_timeout == Milliseconds(0));
@@ -77,7 +77,7 @@ TEST_CASE("flags win over the environment, that over the file, that over the def
 TEST_CASE("a wrong value is refused also where another source overrides it") {
   const LoadedConfig loaded =
       load(complete_with({{"capacity", {"3"}}}), {{"PTTH_CAPACITY", "many"}});
-  CHECK(problems_of(loaded) == "PTTH_CAPACITY: \"many\" is not a whole number\n");
+  CHECK(problems_of(loaded) == "PTTH_CAPACITY: \"many\" is not a whole number, and not auto\n");
   CHECK(loaded.problems.front().source == ConfigSource::kEnvironment);
 }
 
@@ -167,7 +167,7 @@ TEST_CASE("variables of others are left alone") {
                                 {"PTTH_AGENT_PORT_9600_TCP_ADDR", "10.0.0.1"}};
   const LoadedConfig loaded = load(kComplete, environment);
   CHECK(problems_of(loaded) == "");
-  CHECK(loaded.config.capacity == 100);
+  CHECK(loaded.config.admission.capacity.limit == 100);
 }
 
 TEST_CASE("ALPN ids come as bytes, whether they were written as text or as hex") {
@@ -229,7 +229,9 @@ TEST_CASE("every setting is in the help and in the table for the README") {
   const std::string markdown = ptth::options_markdown();
   for (const ConfigOption& option : ptth::config_options()) {
     CAPTURE(option.key);
-    CHECK(markdown.find(std::string(option.key) + "` |") != std::string::npos);
+    std::string key(option.key);
+    if (option.scope == ptth::OptionScope::kEachClass) key.insert(key.find('.'), "[]");
+    CHECK(markdown.find(key + "` |") != std::string::npos);
     if (option.flag.empty()) continue;
     const std::string flag = "--" + std::string(option.flag);
     CHECK(help.find("\n  " + flag + " ") != std::string::npos);

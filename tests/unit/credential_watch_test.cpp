@@ -1,6 +1,7 @@
 #include "agent/link/credential_watch.h"
 
 #include "common/c_handle.h"
+#include "tests/support/signature_keys.h"
 #include "tests/support/test_certificates.h"
 
 #include <cstdio>
@@ -113,7 +114,8 @@ TEST_CASE_FIXTURE(CredentialStage, "every file with credentials is looked at") {
   gateway.name = "gw";
   gateway.tls = false;
   const std::vector<std::string*> settings = {&gateway.proxy.ca_file, &gateway.envoy.cert_file,
-                                              &gateway.envoy.key_file, &gateway.envoy.ca_file};
+                                              &gateway.envoy.key_file, &gateway.envoy.ca_file,
+                                              &gateway.challenge.token_file};
   int number = 0;
   for (std::string* setting : settings) {
     *setting = dir.file("file-" + std::to_string(number++));
@@ -225,4 +227,59 @@ TEST_CASE_FIXTURE(CredentialStage,
   CHECK_FALSE(watch.look(end - kDay));
   CHECK_FALSE(watch.look(end - kDay / 4));
   CHECK(occurrences(end_log(), "\"hours_left\":6") == 1);
+}
+
+TEST_CASE_FIXTURE(CredentialStage,
+                  "a renewed key for challenges is told, and one that is none is not") {
+  GatewayOptions gateway;
+  gateway.name = "gw";
+  gateway.challenge.key_file = dir.file("key");
+  write_file(gateway.challenge.key_file, ptth::test::kRfcEd25519Private);
+  CredentialWatch watch = watch_of(gateway);
+  write_file(gateway.challenge.key_file, "no key");
+  CHECK_FALSE(watch.look(kNow));
+  CHECK_FALSE(watch.look(kNow));
+  CHECK(reloads("failed") == 1);
+  const auto pair = ptth::test::make_key_pair(ptth::test::KeyKind::kP256);
+  write_file(gateway.challenge.key_file, pair.private_pem);
+  CHECK_FALSE(watch.look(kNow));
+  CHECK(watch.look(kNow));
+  CHECK(end_log().find("challenge.key_file") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(CredentialStage, "a clock that is set back silences no warning") {
+  TestCertificates certificates;
+  GatewayOptions gateway;
+  gateway.name = "gw";
+  gateway.tls_options.ca_file = certificates.ca_file();
+  gateway.tls_options.cert_file = certificates.worker().cert_file;
+  gateway.tls_options.key_file = certificates.worker().key_file;
+  CredentialWatch watch = watch_of(gateway);
+  const auto end = static_cast<int64_t>(expiry());
+  CHECK_FALSE(watch.look(end + 1000 * kDay));
+  CHECK_FALSE(watch.look(end - 100 * kDay));
+  CHECK_FALSE(watch.look(end - 2 * kDay));
+  CHECK_FALSE(watch.look(end - 2 * kDay + 60));
+  const std::string text = end_log();
+  CHECK(occurrences(text, "has expired") == 1);
+  CHECK(occurrences(text, "expires soon") == 1);
+}
+
+TEST_CASE_FIXTURE(CredentialStage,
+                  "credentials that cannot be used are warned of before anything is dialled") {
+  TestCertificates certificates;
+  GatewayOptions gateway;
+  gateway.name = "gw";
+  gateway.tls_options.ca_file = certificates.ca_file();
+  gateway.tls_options.cert_file = certificates.expired().cert_file;
+  gateway.tls_options.key_file = certificates.expired().key_file;
+  const CredentialWatch expired = watch_of(gateway);
+  gateway.tls_options.cert_file = certificates.not_yet_valid().cert_file;
+  gateway.tls_options.key_file = certificates.not_yet_valid().key_file;
+  const CredentialWatch early = watch_of(gateway);
+  const std::string text = end_log();
+  CHECK(occurrences(text, "our credentials cannot be used") == 2);
+  CHECK(occurrences(text, certificates.expired().cert_file + ": the certificate expired on") == 1);
+  CHECK(occurrences(text, "the certificate is not valid before") == 1);
+  CHECK(occurrences(text, "UTC: is it right?") == 1);
 }

@@ -258,3 +258,18 @@ TEST_CASE_FIXTURE(Fixture, "a cancelled dial is silent") {
   loop.advance(Milliseconds(60'000));
   CHECK(outcome.events == Words{"resolved"});
 }
+
+TEST_CASE_FIXTURE(Fixture, "hints stand in for a name that cannot be resolved, and only then") {
+  DialOptions options;
+  options.host = "gw.example";
+  options.address_hints = {"192.0.2.7", "no address"};
+  {
+    const auto dialer = dial_with(options);
+    network.resolve_with({"192.0.2.1"});
+    CHECK(attempted() == Words{"192.0.2.1:443"});
+  }
+  const auto dialer = dial_with(options);
+  network.fail_resolving("no such name");
+  CHECK(attempted() == Words{"192.0.2.1:443", "192.0.2.7:443"});
+  CHECK(outcome.error.detail.empty());
+}

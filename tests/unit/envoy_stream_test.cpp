@@ -66,7 +66,7 @@ struct Fixture : Profile::Listener {
     refusal = error;
   }
 
-  void on_held() override { ++holds; }
+  void on_held(ptth::ChannelProtocol /*channel*/) override { ++holds; }
 
   Loop loop{ClockMode::kManual};
   EnvoyHello hello;

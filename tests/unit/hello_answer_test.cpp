@@ -245,6 +245,16 @@ TEST_CASE("a no says what to look at") {
   CHECK(contains(refused(no(426, "Connection: upgrade\r\nUpgrade: PTTH/1.0\r\n")).detail,
                  "to PTTH/1.0"));
   CHECK(contains(refused(no(401, "WWW-Authenticate: Bearer realm=\"x\"\r\n")).detail, "by Bearer"));
+  const std::string expired =
+      refused(no(401,
+                 "WWW-Authenticate: Bearer realm=\"a, error=b\", error=\"invalid_token\", "
+                 "error_description=\"The token expired at noon\"\r\n"))
+          .detail;
+  CHECK(contains(expired, "by Bearer: the token has expired, or is not valid: renew it"));
+  CHECK(contains(expired, "renew it: The token expired at noon"));
+  const std::string odd = refused(no(401, "WWW-Authenticate: Bearer ,,=\", error=\r\n")).detail;
+  CHECK(contains(odd, "by Bearer"));
+  CHECK_FALSE(contains(odd, "renew it"));
 }
 
 TEST_CASE("what a gateway gives as its reason is shown, short and safe") {

@@ -491,20 +491,57 @@ TEST_CASE("HTTP/1.1: an exchange that the gateway leaves standing is given up") 
   }
 }
 
-TEST_CASE("HTTP/1.1: a drain closes an idle connection at once") {
+TEST_CASE("HTTP/1.1: a drain closes an idle connection when nothing comes for a moment") {
   for (const bool has_served : {false, true}) {
     CAPTURE(has_served);
     ScriptedHttp1Gateway gateway;
     if (has_served) {
       gateway.get();
       gateway.answer(0);
+    } else {
+      gateway.loop.advance(Milliseconds(200));
     }
     gateway.session().drain();
+    gateway.loop.advance(Milliseconds(999));
+    CHECK_FALSE(gateway.stream.is_shut_down());
+    gateway.loop.advance(Milliseconds(1));
     CHECK(gateway.stream.is_shut_down());
     gateway.stream.deliver_end();
     REQUIRE(gateway.ended.has_value());
     CHECK(gateway.ended->kind == ErrorKind::kDraining);
   }
+}
+
+TEST_CASE("HTTP/1.1: a drain lets a connection that is not attached yet become so first") {
+  ScriptedHttp1Gateway idle;
+  idle.session().drain();
+  idle.loop.advance(Milliseconds(1'199));
+  CHECK_FALSE(idle.stream.is_shut_down());
+  idle.loop.advance(Milliseconds(1));
+  CHECK(idle.stream.is_shut_down());
+
+  ScriptedHttp1Gateway asked;
+  asked.session().drain();
+  asked.get("/crossing");
+  REQUIRE(asked.calls() == 1);
+  asked.answer(0);
+  CHECK(contains(asked.take(), "connection: close\r\n"));
+  CHECK(asked.stream.is_shut_down());
+}
+
+TEST_CASE("HTTP/1.1: a request that crosses a drain is served, and its answer is the last") {
+  ScriptedHttp1Gateway gateway;
+  gateway.get();
+  gateway.answer(0);
+  CHECK_FALSE(contains(gateway.take(), "connection: close"));
+  gateway.session().drain();
+  gateway.get("/crossing");
+  REQUIRE(gateway.calls() == 2);
+  // Its time is the origin's, not that of an idle connection.
+  gateway.loop.advance(Milliseconds(5'000));
+  gateway.answer(1);
+  CHECK(contains(gateway.take(), "connection: close\r\n"));
+  CHECK(gateway.stream.is_shut_down());
 }
 
 TEST_CASE("HTTP/1.1: a drain lets a request end, and its answer says that it is the last") {
@@ -564,6 +601,7 @@ TEST_CASE(
   gateway.call().answer_body("x");
   gateway.call().answer_end();
   CHECK(gateway.take().ends_with("0\r\n\r\n"));
+  gateway.loop.advance(Milliseconds(1'000));
   CHECK(gateway.stream.is_shut_down());
 }
 

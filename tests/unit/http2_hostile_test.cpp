@@ -15,6 +15,7 @@ using ptth::SessionOptions;
 namespace {
 
 constexpr uint32_t kProtocolError = 1;
+constexpr uint32_t kRefusedStream = 7;
 constexpr uint32_t kEnhanceYourCalm = 11;
 
 // Sends until the session has had enough; the number of rounds, or -1 if it never had.
@@ -79,6 +80,37 @@ TEST_CASE("made-you-reset: streams that the gateway makes us reset close the lin
   });
   CHECK(rounds > 20);
   CHECK(rounds < 250);
+}
+
+TEST_CASE("requests over the limit without end close the link") {
+  SessionOptions options;
+  options.capacity = 2;
+  ScriptedGateway gateway(std::move(options));
+  gateway.attach();
+  gateway.get(1);
+  gateway.get(3);
+  const int rounds =
+      rounds_until_ended(gateway, 5000, [&](int number) { gateway.get(2 * number + 5); });
+  CHECK(rounds > 1000);
+  CHECK(rounds < 4000);
+  CHECK(gateway.reset_code(5) == kRefusedStream);
+  CHECK(gateway.goaway_code().has_value());
+  CHECK(gateway.scripted_origin.calls.size() == 2);
+}
+
+TEST_CASE("a gateway that always asks for twice its limit keeps its link") {
+  SessionOptions options;
+  options.capacity = 1;
+  ScriptedGateway gateway(std::move(options));
+  gateway.attach();
+  for (int number = 0; number < 5000; ++number) {
+    const int32_t stream_id = 4 * number + 1;
+    gateway.get(stream_id);
+    gateway.get(stream_id + 2);
+    gateway.call(static_cast<size_t>(number)).answer_head(204, ptth::BodyKind::kNone);
+    gateway.loop.turn();
+    REQUIRE_FALSE(gateway.ended.has_value());
+  }
 }
 
 TEST_CASE("floods of frames without progress close the link") {

@@ -35,6 +35,33 @@ SessionOptions capacity(uint32_t streams) {
   return options;
 }
 
+// The streams of the DATA frames, in their order; runs of one stream are one.
+std::vector<int32_t> order_of_data(ScriptedGateway& gateway) {
+  std::vector<int32_t> order;
+  for (const ptth::TestFrame& frame : gateway.frames()) {
+    if (frame.type != ptth::kFrameData || frame.payload.empty()) continue;
+    if (order.empty() || order.back() != frame.stream_id) order.push_back(frame.stream_id);
+  }
+  return order;
+}
+
+void get_urgently(ScriptedGateway& gateway, int32_t stream_id, const std::string& priority) {
+  gateway.request(stream_id, request_fields("GET", "/", {{"priority", priority}}));
+}
+
+void answer(ScriptedGateway& gateway, size_t call, size_t bytes) {
+  gateway.call(call).answer_head(200, BodyKind::kUnknown);
+  gateway.call(call).answer_body(std::string(bytes, 'x'));
+  gateway.call(call).answer_end();
+}
+
+// PRIORITY_UPDATE (RFC 9218 section 7.1).
+void update_priority(ScriptedGateway& gateway, int32_t stream_id, const std::string& priority) {
+  std::vector<uint8_t> payload = ptth::big_endian(static_cast<uint32_t>(stream_id));
+  payload.insert(payload.end(), priority.begin(), priority.end());
+  gateway.send_frame(0x10, 0, 0, payload);
+}
+
 }  // namespace
 
 TEST_CASE("a session is attached when the gateway's SETTINGS and its acknowledgement have come") {
@@ -178,7 +205,20 @@ TEST_CASE("an early answer is delivered and the rest of the upload called off") 
   gateway.call(0).answer_head(413, BodyKind::kNone);
   gateway.call(0).answer_end();
   CHECK(gateway.status(1) == "413");
-  CHECK(gateway.reset_code(1) == kNoError);
+  // HAProxy would lose the answer.
+  CHECK_FALSE(gateway.reset_code(1).has_value());
+  SUBCASE("after a moment, in which no credit is given") {
+    gateway.data(1, std::string(16'000, 'x'));
+    gateway.loop.advance(Milliseconds(1'000));
+    CHECK(gateway.count(ptth::kFrameWindowUpdate, 1) == 0);
+    CHECK(gateway.reset_code(1) == kNoError);
+  }
+  SUBCASE("unless it has ended by then") {
+    gateway.data(1, "rest", ptth::kFlagEndStream);
+    CHECK(gateway.session().exchanges_in_flight() == 0);
+    gateway.loop.advance(Milliseconds(2'000));
+    CHECK_FALSE(gateway.reset_code(1).has_value());
+  }
 }
 
 TEST_CASE("requests beyond the capacity are refused before the origin sees them") {
@@ -204,6 +244,24 @@ TEST_CASE("a reset by the gateway cancels the origin's work") {
   gateway.send_frame(ptth::kFrameReset, 0, 1, ptth::big_endian(8));
   CHECK(gateway.call(0).cancelled);
   CHECK(gateway.session().exchanges_in_flight() == 0);
+}
+
+TEST_CASE("a request that is taken back as soon as it is sent never reaches the origin") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  std::vector<uint8_t> bytes;
+  for (const int32_t stream_id : {1, 3}) {
+    const auto head = ptth::make_frame(ptth::kFrameHeaders, ptth::kFlagEndHeaders, stream_id,
+                                       ptth::encode_fields(request_fields("POST", "/")));
+    bytes.insert(bytes.end(), head.begin(), head.end());
+    const auto body = ptth::make_frame(ptth::kFrameData, 0, stream_id, ptth::big_endian(7));
+    bytes.insert(bytes.end(), body.begin(), body.end());
+  }
+  const auto reset = ptth::make_frame(ptth::kFrameReset, 0, 1, ptth::big_endian(8));
+  bytes.insert(bytes.end(), reset.begin(), reset.end());
+  gateway.send(bytes);
+  REQUIRE(gateway.scripted_origin.calls.size() == 1);
+  CHECK(gateway.call(0).body.size() == 4);
 }
 
 TEST_CASE("an origin that fails is a 502 before the answer's head and a reset after it") {
@@ -343,6 +401,25 @@ void answer_briefly(ScriptedGateway& gateway, size_t call) {
   gateway.loop.advance(Milliseconds(0));
 }
 
+void acknowledge(ScriptedGateway& gateway) {
+  gateway.send_frame(ptth::kFrameSettings, ptth::kFlagAck, 0, {});
+}
+
+// Until the limit is lowered: the first round counts for nothing.
+void watch_idle_link(ScriptedGateway& gateway) {
+  for (int round = 0; round < 5; ++round)
+    answer_ping(gateway);
+}
+
+uint32_t last_limit(ScriptedGateway& gateway) {
+  uint32_t limit = 0;
+  for (const ptth::TestFrame& frame : gateway.frames()) {
+    const bool is_limit = frame.type == ptth::kFrameSettings && frame.payload.size() == 6;
+    if (is_limit) limit = frame.number_at(2);
+  }
+  return limit;
+}
+
 // The value of the last SETTINGS frame, and whether the end of the stream came after it.
 struct LimitBeforeEnd {
   uint32_t limit = 0;
@@ -378,6 +455,7 @@ TEST_CASE("a quiet drain serves all that came, and lets the gateway fill the lin
   answer_briefly(gateway, 0);
   CHECK(limit_before_end(gateway, 1).limit == 2);
   CHECK(limit_before_end(gateway, 1).end_follows);
+  acknowledge(gateway);
   gateway.get(5);  // The link is full, and nothing more can come.
   REQUIRE(gateway.scripted_origin.calls.size() == 3);
   answer_briefly(gateway, 1);
@@ -403,14 +481,49 @@ TEST_CASE("an idle session leaves quietly after some round trips, or when none c
     gateway.session().drain();
     CHECK_FALSE(gateway.goaway_code().has_value());
     if (gateway_answers) {
-      for (int answer = 0; answer < 3; ++answer)
-        answer_ping(gateway);
+      watch_idle_link(gateway);
+      CHECK(last_limit(gateway) == 1);
+      answer_ping(gateway);
     } else {
       gateway.loop.advance(options.limits.drain_hold);
     }
     CHECK(gateway.goaway_code() == kNoError);
     CHECK(gateway.stream.is_shut_down());
   }
+}
+
+TEST_CASE("a request that crosses a lowered limit gets the old one back, and the drain goes on") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  bool is_idle = false;
+  SUBCASE("of an idle link") {
+    is_idle = true;
+    gateway.session().drain();
+    watch_idle_link(gateway);
+    REQUIRE(last_limit(gateway) == 1);
+    gateway.get(1);
+  }
+  SUBCASE("of one that is to be filled") {
+    gateway.get(1);
+    gateway.session().drain();
+    answer_ping(gateway);
+    answer_ping(gateway);
+    answer_briefly(gateway, 0);
+    REQUIRE(last_limit(gateway) == 1);
+    gateway.get(3);
+  }
+  // Else the link would be full in HAProxy's pool, and the next request fail.
+  CHECK(last_limit(gateway) > 1);
+  acknowledge(gateway);
+  answer_ping(gateway);
+  answer_ping(gateway);
+  answer_briefly(gateway, is_idle ? 0 : 1);
+  CHECK(gateway.status(is_idle ? 1 : 3) == "204");
+  CHECK_FALSE(gateway.goaway_code().has_value());
+  acknowledge(gateway);
+  watch_idle_link(gateway);
+  answer_ping(gateway);
+  CHECK(gateway.goaway_code() == kNoError);
 }
 
 TEST_CASE("a gateway that gives up a request while it drains has room for one more, which waits") {
@@ -422,6 +535,7 @@ TEST_CASE("a gateway that gives up a request while it drains has room for one mo
   answer_ping(gateway);
   answer_briefly(gateway, 0);
   CHECK(limit_before_end(gateway, 1).limit == 1);
+  acknowledge(gateway);
   gateway.get(3);
   REQUIRE(gateway.scripted_origin.calls.size() == 2);
   gateway.send_frame(ptth::kFrameReset, 0, 3, {0, 0, 0, 8});
@@ -514,4 +628,81 @@ TEST_CASE("an exchange that the gateway leaves standing is given up") {
   CHECK(gateway.reset_code(3).has_value());
   CHECK(gateway.call(1).cancelled);
   CHECK_FALSE(gateway.ended.has_value());
+}
+
+TEST_CASE("the answers to more urgent requests are sent first, whatever was ready first") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.stream.set_unsent(10'000'000);
+  gateway.get(1);
+  get_urgently(gateway, 3, "u=0");
+  get_urgently(gateway, 5, "u=7");
+  get_urgently(gateway, 7, "u=7");
+  for (const size_t call : {2U, 3U, 0U, 1U})
+    answer(gateway, call, 15'000);
+  SUBCASE("as the requests say") {
+    gateway.stream.set_unsent(0);
+    CHECK(order_of_data(gateway) == std::vector<int32_t>{3, 1, 5, 7});
+  }
+  SUBCASE("as the gateway changes it") {
+    update_priority(gateway, 7, "u=1");
+    gateway.stream.set_unsent(0);
+    CHECK(order_of_data(gateway) == std::vector<int32_t>{3, 7, 1, 5});
+  }
+}
+
+TEST_CASE("the kernel's buffer is bounded once there is something that may overtake") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.get(1);
+  get_urgently(gateway, 3, "u=3, i");
+  CHECK(gateway.stream.kernel_unsent_max() == 0);
+  SUBCASE("by a request") {
+    get_urgently(gateway, 5, "u=5");
+  }
+  SUBCASE("by a frame") {
+    update_priority(gateway, 1, "u=0");
+  }
+  CHECK(gateway.stream.kernel_unsent_max() == ptth::SessionLimits{}.kernel_unsent_bytes);
+}
+
+TEST_CASE("answers of one urgency take turns: they are for different users") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  gateway.stream.set_unsent(10'000'000);
+  gateway.get(1);
+  gateway.get(3);
+  answer(gateway, 0, 60'000);
+  answer(gateway, 1, 1'000);
+  gateway.stream.set_unsent(0);
+  CHECK(order_of_data(gateway) == std::vector<int32_t>{1, 3, 1});
+}
+
+TEST_CASE("an answer that waits for more urgent ones is not given up, one without credit is") {
+  ScriptedGateway gateway;
+  gateway.attach();
+  const auto credit = [&](int32_t stream_id, uint32_t bytes) {
+    gateway.send_frame(ptth::kFrameWindowUpdate, 0, stream_id, ptth::big_endian(bytes));
+  };
+  credit(0, 10'000'000);
+  get_urgently(gateway, 1, "u=0");
+  credit(1, 10'000'000);
+  get_urgently(gateway, 3, "u=7");
+  get_urgently(gateway, 5, "u=7");
+  answer(gateway, 2, 70'000);
+  CHECK(gateway.body(5).size() == 65'535);  // All that its window allows.
+  gateway.call(0).answer_head(200, BodyKind::kUnknown);
+  gateway.stream.set_unsent(10'000'000);
+  answer(gateway, 1, 1'000);
+  // What the gateway takes is always of the most urgent one.
+  for (int second = 0; second < 80; second += 4) {
+    gateway.call(0).answer_body(std::string(100'000, 'x'));
+    gateway.stream.let_through(30'000);
+    gateway.send_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+    gateway.loop.advance(Milliseconds(4'000));
+  }
+  CHECK(gateway.reset_code(5).has_value());
+  CHECK_FALSE(gateway.reset_code(3).has_value());
+  gateway.stream.let_through(10'000'000);
+  CHECK(gateway.body(3).size() == 1'000);
 }

@@ -112,7 +112,7 @@ class Stage {
   ptth::Loop loop;
   ptth::test::FakeNetwork network;
   ptth::Metrics metrics;
-  uint32_t in_use = 0;
+  ptth::WorkCount in_use;
   std::unique_ptr<ptth::HttpOrigin> origin;
 };
 
@@ -129,7 +129,7 @@ TEST_CASE("a request is written once and its connection kept for the next") {
   CHECK(first->answer.status == 200);
   CHECK(first->answer.body == "ok");
   CHECK(first->answer.ended);
-  CHECK(stage.in_use == 0);
+  CHECK(stage.in_use.in_hand() == 0);
   const size_t attempts = stage.network.attempted().size();
   auto second = stage.start(request("GET"));
   CHECK(stage.network.attempted().size() == attempts);
@@ -204,7 +204,7 @@ TEST_CASE("a new connection that ends without an answer is a failure, whatever t
   stage.loop.turn();
   REQUIRE(get->answer.failure.has_value());
   CHECK(get->answer.failure->kind == ErrorKind::kClosed);
-  CHECK(stage.in_use == 0);
+  CHECK(stage.in_use.in_hand() == 0);
 }
 
 TEST_CASE("a connection with bytes behind the answer is not used again") {
@@ -264,12 +264,12 @@ TEST_CASE("a cancelled call keeps its slot until the origin has closed too") {
   ptth::MemoryStream& stream = stage.connect();
   get->call.reset();
   CHECK(stream.is_shut_down());
-  CHECK(stage.in_use == 1);
+  CHECK(stage.in_use.in_hand() == 1);
   stage.say(stream, kOk);
   CHECK(get->answer.status == 0);
   stream.deliver_end();
   stage.loop.turn();
-  CHECK(stage.in_use == 0);
+  CHECK(stage.in_use.in_hand() == 0);
 }
 
 TEST_CASE("an origin that never closes a cancelled call gets no more than the linger time") {
@@ -277,9 +277,9 @@ TEST_CASE("an origin that never closes a cancelled call gets no more than the li
   auto get = stage.start(request("GET"));
   stage.connect();
   get->call.reset();
-  CHECK(stage.in_use == 1);
+  CHECK(stage.in_use.in_hand() == 1);
   stage.loop.advance(Milliseconds(1'000));
-  CHECK(stage.in_use == 0);
+  CHECK(stage.in_use.in_hand() == 0);
 }
 
 TEST_CASE("a call cancelled before there is a connection leaves nothing behind") {
@@ -287,7 +287,7 @@ TEST_CASE("a call cancelled before there is a connection leaves nothing behind")
   auto get = stage.start(request("GET"));
   get->call.reset();
   stage.loop.turn();
-  CHECK(stage.in_use == 0);
+  CHECK(stage.in_use.in_hand() == 0);
   CHECK(stage.network.connecting() == 0);
 }
 
@@ -313,7 +313,7 @@ TEST_CASE("an origin that is just starting is dialled again until the connect ti
   }
   REQUIRE(hopeless->answer.failure.has_value());
   CHECK(hopeless->answer.failure->kind == ErrorKind::kUnreachable);
-  CHECK(stage.in_use == 0);
+  CHECK(stage.in_use.in_hand() == 0);
 }
 
 TEST_CASE("silence of the origin is a timeout, silence that we asked for is not") {

@@ -16,6 +16,7 @@ using ptth::Milliseconds;
 using ptth::to_string;
 using ptth::test::FakeNetwork;
 using ptth::test::kGoaway;
+using ptth::test::kPing;
 using ptth::test::kRequest;
 using ptth::test::kSettings;
 using ptth::test::LinkStage;
@@ -50,6 +51,18 @@ TEST_CASE_FIXTURE(LinkStage,
   CHECK(old_wire.destroyed);
   CHECK(link->state() == kAttached);
   CHECK(states.empty());
+}
+
+TEST_CASE_FIXTURE(LinkStage, "a gateway that floods is not dialled again soon") {
+  start();
+  Wire& wire = attach();
+  for (int ping = 0; ping < 10'000 && link->state() == kAttached; ++ping) {
+    wire.say(kPing);
+    loop.turn();
+  }
+  REQUIRE(link->state() == kBackingOff);
+  loop.advance(gateway.backoff.refused_min);
+  CHECK(link->state() == kBackingOff);
 }
 
 TEST_CASE_FIXTURE(LinkStage, "a gateway that leaves while nothing is in flight is let go") {
@@ -180,7 +193,7 @@ TEST_CASE_FIXTURE(LinkStage, "one gateway's trouble never moves the link to anot
   bad.host = "bad.example";
   bad.tls = false;
   const auto bad_link =
-      Link::create({loop, origin, log, metrics, relay_metrics, budget, *profile, ignore,
+      Link::create({loop, origin, log, metrics, relay_metrics, budget, *profiles, ignore,
                     bad_network, tls_contexts, [](uint64_t bound) { return bound; }},
                    bad, 0, 100);
   bad_link->start();
@@ -204,8 +217,8 @@ TEST_CASE_FIXTURE(LinkStage, "each transition is a log line that says which link
     options.name = "paris";
     options.host = "gw.example";
     options.tls = false;
-    profile = ptth::make_haproxy_profile();
-    link = Link::create({loop, origin, told, metrics, relay_metrics, budget, *profile, *this,
+    make();
+    link = Link::create({loop, origin, told, metrics, relay_metrics, budget, *profiles, *this,
                          network, tls_contexts, [](uint64_t bound) { return bound; }},
                         options, 3, 100);
     link->start();

@@ -4,16 +4,22 @@
 #include "tests/unit/link_stage.h"
 
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
 using ptth::EnvoyOptions;
+using ptth::Error;
+using ptth::ErrorKind;
 using ptth::GatewayOptions;
 using ptth::HelloOptions;
 using ptth::LinkState;
 using ptth::make_envoy_profile;
 using ptth::make_ptth_profile;
 using ptth::Milliseconds;
+using ptth::Result;
+using ptth::SecretField;
+using ptth::Side;
 using namespace ptth::test;
 
 namespace {
@@ -76,6 +82,37 @@ TEST_CASE_FIXTURE(HelloStage, "credentials that are refused are told from a gate
   CHECK_FALSE(link->credentials_refused());
   CHECK(count("ptth_link_failures", {{"reason", "unavailable"}}) == 1);
   CHECK(link->last_error().find("no room") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(HelloStage, "credentials that arrive end the wait of a link that lacked them") {
+  bool has_token = false;
+  const auto credentials = [&]() -> Result<std::vector<SecretField>> {
+    if (has_token) return std::vector<SecretField>{};
+    return Error{ErrorKind::kRefused, Side::kLocal, "there is no access token yet", true};
+  };
+  const GatewayOptions options;
+  make(options, make_ptth_profile(hello_spec(options.hello), credentials));
+  link->start();
+  loop.turn();
+  connect();
+  REQUIRE(link->state() == kBackingOff);
+  CHECK(link->last_error() == "there is no access token yet");
+  CHECK(link->credentials_refused());
+  loop.advance(Milliseconds(1'000));
+  has_token = true;
+  link->credentials_arrived();
+  loop.advance(Milliseconds(499));
+  CHECK(link->state() == kBackingOff);
+  loop.advance(Milliseconds(1));
+  REQUIRE(link->state() == kResolving);
+  answer("HTTP/1.1 503 x" + kNo);
+  // This failure has nothing to do with credentials, and its wait stays a second.
+  loop.advance(Milliseconds(400));
+  link->credentials_arrived();
+  loop.advance(Milliseconds(599));
+  CHECK(link->state() == kBackingOff);
+  loop.advance(Milliseconds(1));
+  CHECK(link->state() == kResolving);
 }
 
 TEST_CASE_FIXTURE(HelloStage, "a hello that only a person can mend is not repeated soon") {

@@ -123,7 +123,7 @@ TEST_CASE_FIXTURE(Http1LinkStage,
                   "a drain of an idle link says goodbye and waits for the gateway") {
   Wire& wire = first();
   link->drain();
-  loop.turn();
+  loop.advance(Milliseconds(1'000));
   CHECK(wire.shut_down);
   CHECK(link->state() == kDraining);
   wire.end();

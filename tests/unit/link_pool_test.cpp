@@ -38,7 +38,15 @@ class ToldLink final : public Link {
 
   void renew(std::string_view /*reason*/) override {}
 
+  void credentials_arrived() override {}
+
   void abort() override { is_aborted = true; }
+
+  void set_share(uint32_t /*share*/) override {}
+
+  [[nodiscard]] uint32_t share() const override { return 1; }
+
+  [[nodiscard]] uint32_t take_demand() override { return 0; }
 
   [[nodiscard]] LinkState state() const override { return state_; }
 
@@ -263,4 +271,20 @@ TEST_CASE("a pool that leaves dials no more, and lets go of none") {
   CHECK(stage.links.size() == 2);
   stage.pool->abort();
   CHECK(stage.links.at(0)->is_aborted);
+}
+
+TEST_CASE("a pool that leaves lets a hello come to its end before its link goes") {
+  PoolStage stage(3, options(2, 10));
+  stage.attach_all();
+  stage.links.at(1)->go(kReversing);
+  stage.links.at(2)->go(kReversing);
+  stage.loop.turn();
+  stage.pool->drain();
+  CHECK(stage.links.at(0)->is_drained);
+  CHECK_FALSE(stage.links.at(1)->is_drained);
+  stage.links.at(1)->attach_http1();
+  stage.links.at(2)->go(kBackingOff);
+  stage.loop.turn();
+  CHECK(stage.links.at(1)->is_drained);
+  CHECK(stage.links.at(2)->is_drained);
 }

@@ -77,6 +77,33 @@ TEST_CASE_FIXTURE(RenewalStage,
 }
 
 TEST_CASE_FIXTURE(RenewalStage,
+                  "what a gateway asks on a connection that is being attached outlives the drain") {
+  start_direct();
+  link->renew("credentials have changed");
+  let_the_spread_pass();
+  Wire& second = connect();
+  second.say(kMagic + kSettings + kRequest);
+  loop.turn();
+  REQUIRE(origin.started == 1);
+  SUBCASE("of the link") {
+    link->drain();
+  }
+  SUBCASE("of that connection, because the credentials have changed again") {
+    link->renew("credentials have changed");
+  }
+  loop.turn();
+  CHECK_FALSE(second.destroyed);
+  second.written.clear();
+  origin.answer_all();
+  loop.turn();
+  // HEADERS with END_STREAM and END_HEADERS, of stream 1.
+  CHECK(second.written.find(std::string("\x01\x05\0\0\0\x01", 6)) != std::string::npos);
+  second.say(kSettingsAck);
+  loop.turn();
+  CHECK(has_left(second));
+}
+
+TEST_CASE_FIXTURE(RenewalStage,
                   "what was in flight is answered on the connection on which it came") {
   start_direct();
   first->say(kRequest);

@@ -4,6 +4,7 @@
 // streams that come of it.
 
 #include "agent/link/link.h"
+#include "agent/link/profile_chooser.h"
 #include "agent/relay/budget.h"
 #include "agent/relay/relay_metrics.h"
 #include "tests/support/fake_network.h"
@@ -31,6 +32,7 @@ inline const std::string kGoaway(
     "\0\0\0\0"
     "\0\0\0\0",
     17);
+inline const std::string kPing("\0\0\x08\x06\0\0\0\0\0-flood--", 17);
 // GET https://gw/, stream 1, no body.
 inline const std::string kRequest("\0\0\x07\x01\x05\0\0\0\x01\x82\x87\x84\x41\x02gw", 16);
 inline const std::string kMagic = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -98,16 +100,23 @@ struct LinkStage : Link::Listener {
   }
 
   void make(GatewayOptions options, std::unique_ptr<Profile> chosen) {
+    std::vector<std::unique_ptr<Profile>> one;
+    one.push_back(std::move(chosen));
+    make(std::move(options), std::move(one));
+  }
+
+  void make(GatewayOptions options, std::vector<std::unique_ptr<Profile>> several) {
     link.reset();
     loop.turn();
     states.clear();
-    profile = std::move(chosen);
+    profiles = std::make_unique<ProfileChooser>(std::move(several), options.automatic);
     options.name = "gw";
     options.tls = false;
     if (options.host.empty()) options.host = "gw.example";
-    link = Link::create({loop, origin, log, metrics, relay_metrics, budget, *profile, *this,
+    gateway = std::move(options);
+    link = Link::create({loop, origin, log, metrics, relay_metrics, budget, *profiles, *this,
                          network, tls_contexts, [](uint64_t bound) { return bound; }},
-                        options, 0, 100);
+                        gateway, 0, 100);
   }
 
   void make() { make({}, make_haproxy_profile()); }
@@ -171,12 +180,13 @@ struct LinkStage : Link::Listener {
   Log log{{.level = LogLevel::kOff}};
   Metrics metrics;
   RelayMetrics relay_metrics{metrics, "gw"};
+  GatewayOptions gateway;  // As the link has borrowed them.
   Budget budget;
   HoldingOrigin origin;
   TlsContexts tls_contexts;
   FakeNetwork network{loop};
   std::deque<Wire> wires;
-  std::unique_ptr<Profile> profile;
+  std::unique_ptr<ProfileChooser> profiles;
   States states;
   std::unique_ptr<Link> link;
 };

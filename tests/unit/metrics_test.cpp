@@ -111,3 +111,31 @@ TEST_CASE("series beyond the limit of a name are counted, still usable, and not 
   CHECK(text.find("one-more") == std::string::npos);
   CHECK(has_line(text, "ptth_metrics_series_refused_total 1"));
 }
+
+TEST_CASE("series with a label can be forgotten, and only those") {
+  Metrics metrics;
+  metrics.counter("ptth_x", "X.", {{"gateway", "a"}}).add(1);
+  metrics.gauge("ptth_y", "Y.", {{"gateway", "a"}, {"state", "up"}}).set(1);
+  metrics.counter("ptth_x", "X.", {{"gateway", "ab"}}).add(1);
+  metrics.counter("ptth_x", "X.", {{"other_gateway", "a"}}).add(1);
+  metrics.counter("ptth_x", "X.", {{"gateway", "b,gateway=\"a\""}}).add(1);
+  metrics.forget("gateway", "a");
+  const std::string text = metrics.expose();
+  CHECK_FALSE(has_line(text, "ptth_x_total{gateway=\"a\"} 1"));
+  CHECK(text.find("ptth_y{") == std::string::npos);
+  CHECK(has_line(text, "ptth_x_total{gateway=\"ab\"} 1"));
+  CHECK(has_line(text, "ptth_x_total{other_gateway=\"a\"} 1"));
+  CHECK(has_line(text, "ptth_x_total{gateway=\"b,gateway=\\\"a\\\"\"} 1"));
+  CHECK(metrics.counter("ptth_x", "X.", {{"gateway", "a"}}).value() == 0);
+}
+
+TEST_CASE("a collector refreshes for as long as it lives") {
+  Metrics metrics;
+  int calls = 0;
+  {
+    const Metrics::Collector collector(metrics, [&calls] { ++calls; });
+    static_cast<void>(metrics.expose());
+  }
+  static_cast<void>(metrics.expose());
+  CHECK(calls == 1);
+}

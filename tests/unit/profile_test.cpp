@@ -159,6 +159,33 @@ TEST_CASE_FIXTURE(Fixture, "potato: nothing is sent before the gateway's magic")
   CHECK(wire.written.empty());
 }
 
+TEST_CASE("what is certain once a profile has attached") {
+  using ptth::Assurance;
+  CHECK(make_h2_reverse_profile({})->assurance() == Assurance::kMutual);
+  CHECK(make_potato_profile({}).value()->assurance() == Assurance::kConfirmed);
+  CHECK(make_haproxy_profile()->assurance() == Assurance::kUnconfirmed);
+  CHECK(make_direct_profile()->assurance() == Assurance::kArranged);
+  const auto envoy = ptth::make_envoy_profile({}, {}, {});
+  CHECK(envoy->assurance() == Assurance::kArranged);
+  CHECK(Assurance::kArranged < Assurance::kUnconfirmed);
+  CHECK(Assurance::kUnconfirmed < Assurance::kConfirmed);
+  CHECK(Assurance::kConfirmed < Assurance::kMutual);
+}
+
+TEST_CASE("ptth-1.0: the hello is as the draft has it, and a matter of a name") {
+  const ptth::HelloDefaults hello = ptth::ptth_1_0_hello();
+  CHECK(hello.method == "POST");
+  CHECK(hello.token == "PTTH/1.0");
+  CHECK(hello.path_template == "/{id}");
+  CHECK(hello.states_no_body);
+  CHECK(hello.is_poll);
+  const auto profile = ptth::make_ptth_1_0_profile({}, {});
+  CHECK(profile->name() == "ptth-1.0");
+  CHECK(profile->default_alpn() == std::vector<std::string>{"http/1.1"});
+  CHECK_FALSE(profile->requires_alpn());
+  CHECK(profile->assurance() == ptth::Assurance::kConfirmed);
+}
+
 TEST_CASE("h2-reverse: what the gateway must do, and what is announced") {
   const auto profile = make_h2_reverse_profile({"https://*.app.example"});
   CHECK(profile->name() == "h2-reverse");

@@ -162,9 +162,11 @@ TEST_CASE("an own certificate that is expired or not valid yet is an error with 
   const IdentityFiles expired = certificates().expired();
   CHECK(error_of(expired).find("cert_file " + expired.cert_file +
                                ": the certificate expired on 20") == 0);
+  CHECK(error_of(expired).find("; by the clock of this machine it is 20") != std::string::npos);
   const IdentityFiles early = certificates().not_yet_valid();
   CHECK(error_of(early).find("cert_file " + early.cert_file +
                              ": the certificate is not valid before 20") == 0);
+  CHECK(error_of(early).ends_with("UTC: is it right?"));
 }
 
 TEST_CASE("a certificate of an unknown CA is refused with the name of that CA") {
@@ -209,7 +211,8 @@ TEST_CASE("a refused client certificate is heard as the refusal that it is") {
     REQUIRE(handshake.client.heard.failure.has_value());
     CHECK(handshake.client.heard.failure->kind == ErrorKind::kRefused);
     CHECK(handshake.client.heard.failure->detail ==
-          "gw.test: it does not accept our certificate: unknown CA");
+          "gw.test: it does not accept our certificate, " + setup.client.cert_file +
+              ": it does not know the CA that issued it, or the chain is not whole (unknown CA)");
     REQUIRE(handshake.server.handshake_failure.has_value());
     CHECK(handshake.server.handshake_failure->kind == ErrorKind::kCertificate);
     CHECK(handshake.server.handshake_failure->detail ==
@@ -290,7 +293,18 @@ TEST_CASE("without a common ALPN id the handshake fails on both sides, unless no
     CHECK(handshake.client.handshake_failure->detail ==
           "gw.test: it accepts none of the application protocols (ALPN) that were offered: h2, "
           "\\x01");
-    CHECK(handshake.server.handshake_failure.has_value());
+    REQUIRE(handshake.server.handshake_failure.has_value());
+    CHECK(handshake.server.handshake_failure->detail ==
+          "none of the application protocols (ALPN) that it offers is known here: it offers h2, "
+          "\\x01; known are http/1.1");
+  }
+  SUBCASE("the client offers none, the server requires one") {
+    setup.client_parameters.alpn.clear();
+    Handshake handshake(setup);
+    handshake.settle();
+    REQUIRE(handshake.server.handshake_failure.has_value());
+    CHECK(handshake.server.handshake_failure->detail ==
+          "it offers no application protocol (ALPN); known here are http/1.1");
   }
   SUBCASE("the server agrees on none, the client requires one") {
     setup.server_parameters.alpn.clear();

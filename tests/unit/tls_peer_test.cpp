@@ -114,16 +114,66 @@ TEST_CASE("a server with an expired or not yet valid certificate is refused with
     pair.settle();
     REQUIRE(pair.client.handshake_failure.has_value());
     CHECK(pair.client.handshake_failure->kind == ErrorKind::kCertificate);
-    CHECK(pair.client.handshake_failure->detail.find("gw.test: its certificate expired on 20") ==
-          0);
+    const std::string& detail = pair.client.handshake_failure->detail;
+    CHECK(detail.find("gw.test: its certificate expired on 20") == 0);
+    CHECK(detail.find("; by the clock of this machine it is 20") != std::string::npos);
   }
   SUBCASE("not yet valid") {
     AgainstRaw pair(certificates().not_yet_valid());
     pair.settle();
     REQUIRE(pair.client.handshake_failure.has_value());
     CHECK(pair.client.handshake_failure->kind == ErrorKind::kCertificate);
-    CHECK(pair.client.handshake_failure->detail.find(
-              "gw.test: its certificate is not valid before 20") == 0);
+    const std::string& detail = pair.client.handshake_failure->detail;
+    CHECK(detail.find("gw.test: its certificate is not valid before 20") == 0);
+    CHECK(detail.find("; by the clock of this machine it is 20") != std::string::npos);
+    CHECK(detail.ends_with("UTC: is it right?"));
+  }
+}
+
+TEST_CASE("why a gateway does not accept our certificate is said in words, with the file") {
+  struct Reason {
+    // What OpenSSL sends as the alert.
+    int (*verify)(int accepted, X509_STORE_CTX* store);
+    const char* words;
+  };
+
+  const std::vector<Reason> reasons = {
+      {[](int, X509_STORE_CTX* store) {
+         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_HAS_EXPIRED);
+         return 0;
+       },
+       "it has expired, or is not valid yet, by the clock over there (certificate expired)"},
+      {[](int, X509_STORE_CTX* store) {
+         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED);
+         return 0;
+       },
+       "it has been revoked (certificate revoked)"},
+      {[](int, X509_STORE_CTX* store) {
+         X509_STORE_CTX_set_error(store, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+         return 0;
+       },
+       "it does not know the CA that issued it, or the chain is not whole (unknown CA)"},
+      {[](int, X509_STORE_CTX* store) {
+         X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
+         return 0;
+       },
+       "it is of a kind, or for a use, that is not allowed (unsupported certificate)"},
+      {[](int, X509_STORE_CTX* store) {
+         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+         return 0;
+       },
+       "no reason is given (bad certificate)"},
+  };
+  for (const Reason& reason : reasons) {
+    CAPTURE(reason.words);
+    AgainstRaw pair(certificates().gateway(), [&](SSL_CTX* context) {
+      SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, reason.verify);
+    });
+    pair.settle();
+    REQUIRE(pair.client.failure().has_value());
+    CHECK(pair.client.failure()->kind == ErrorKind::kRefused);
+    CHECK(pair.client.failure()->detail == "gw.test: it does not accept our certificate, " +
+                                               pair.setup.client.cert_file + ": " + reason.words);
   }
 }
 

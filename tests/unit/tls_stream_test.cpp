@@ -328,3 +328,15 @@ TEST_CASE("TLS runs inside TLS, also with the same settings for both") {
   CHECK(client.heard.received == sent);
   CHECK(server.heard.received == sent);
 }
+
+TEST_CASE(
+    "both ends of a connection have the same exporter value, and no other connection has it") {
+  Connected one;
+  Connected other;
+  const auto value = one.client.stream().exporter_value("EXPORTER-test");
+  REQUIRE(value.has_value());
+  CHECK(value->size() == 32);
+  CHECK(one.server.stream().exporter_value("EXPORTER-test") == value);
+  CHECK(one.client.stream().exporter_value("EXPORTER-another") != value);
+  CHECK(other.client.stream().exporter_value("EXPORTER-test") != value);
+}

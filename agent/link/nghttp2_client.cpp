@@ -1,8 +1,9 @@
-#include "agent/link/nghttp2_tunnel.h"
+#include "agent/link/nghttp2_client.h"
 
 #include "common/c_handle.h"
 #include "common/check.h"
 
+#include <algorithm>
 #include <array>
 
 #include <nghttp2/nghttp2.h>
@@ -29,8 +30,8 @@ uint8_t* mutable_bytes(std::string_view text) {
 
 }  // namespace
 
-struct Nghttp2Tunnel::Callbacks {
-  static Nghttp2Tunnel& tunnel(void* user_data) { return *static_cast<Nghttp2Tunnel*>(user_data); }
+struct Nghttp2Client::Callbacks {
+  static Nghttp2Client& client(void* user_data) { return *static_cast<Nghttp2Client*>(user_data); }
 
   static int begin_frame(nghttp2_session* /*session*/, const nghttp2_frame_hd* head,
                          void* user_data) noexcept {
@@ -38,7 +39,7 @@ struct Nghttp2Tunnel::Callbacks {
     if (head->type == NGHTTP2_DATA && head->length > 0) kind = FrameKind::kProgress;
     const bool is_empty_data = head->type == NGHTTP2_DATA && head->length == 0;
     if (is_empty_data || head->type == NGHTTP2_WINDOW_UPDATE) kind = FrameKind::kEmpty;
-    tunnel(user_data).listener_.on_frame(kind);
+    client(user_data).listener_.on_frame(kind);
     return 0;
   }
 
@@ -46,58 +47,61 @@ struct Nghttp2Tunnel::Callbacks {
   static int header(nghttp2_session* /*session*/, const nghttp2_frame* frame, const uint8_t* name,
                     size_t name_size, const uint8_t* value, size_t value_size, uint8_t /*flags*/,
                     void* user_data) noexcept {
-    Nghttp2Tunnel& self = tunnel(user_data);
-    if (frame->hd.stream_id != self.stream_id_) return 0;
-    self.listener_.on_field(as_text(name, name_size), as_text(value, value_size));
+    Stream* const stream = client(user_data).stream(frame->hd.stream_id);
+    if (stream != nullptr) stream->on_field(as_text(name, name_size), as_text(value, value_size));
     return 0;
   }
 
   static int frame_received(nghttp2_session* /*session*/, const nghttp2_frame* frame,
                             void* user_data) noexcept {
-    Nghttp2Tunnel& self = tunnel(user_data);
+    Nghttp2Client& self = client(user_data);
     const nghttp2_frame_hd& head = frame->hd;
-    if (head.type == NGHTTP2_SETTINGS && (head.flags & NGHTTP2_FLAG_ACK) == 0) {
-      self.listener_.on_settings();
-    }
-    if (head.stream_id != self.stream_id_ || self.stream_id_ == 0) return 0;
+    const bool is_ack = (head.flags & NGHTTP2_FLAG_ACK) != 0;
+    if (head.type == NGHTTP2_SETTINGS && !is_ack) self.listener_.on_settings();
+    if (head.type == NGHTTP2_PING && is_ack) self.listener_.on_ping_answered();
+    if (head.type == NGHTTP2_GOAWAY) self.listener_.on_goaway();
     const bool carries = head.type == NGHTTP2_HEADERS || head.type == NGHTTP2_DATA;
-    const bool ends = carries && (head.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (!carries) return 0;
+    const bool ends = (head.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (head.type == NGHTTP2_HEADERS) {
-      self.listener_.on_fields_end(ends ? Ending::kEndOfStream : Ending::kOpen);
+      Stream* const stream = self.stream(head.stream_id);
+      if (stream != nullptr) stream->on_fields_end(ends ? Ending::kEndOfStream : Ending::kOpen);
     }
-    if (ends) self.listener_.on_stream_end();
+    // Looked up again: the head may have made its owner give the stream up.
+    Stream* const stream = ends ? self.stream(head.stream_id) : nullptr;
+    if (stream != nullptr) stream->on_stream_end();
     return 0;
   }
 
   // NOLINTNEXTLINE(readability-function-size): the parameters are nghttp2's.
-  static int data_chunk(nghttp2_session* /*session*/, uint8_t /*flags*/, int32_t stream_id,
+  static int data_chunk(nghttp2_session* session, uint8_t /*flags*/, int32_t stream_id,
                         const uint8_t* bytes, size_t size, void* user_data) noexcept {
-    Nghttp2Tunnel& self = tunnel(user_data);
-    if (stream_id == self.stream_id_) self.listener_.on_data({bytes, size});
+    nghttp2_session_consume_connection(session, size);
+    Stream* const stream = client(user_data).stream(stream_id);
+    if (stream != nullptr) stream->on_data({bytes, size});
     return 0;
   }
 
   static int stream_closed(nghttp2_session* /*session*/, int32_t stream_id, uint32_t code,
                            void* user_data) noexcept {
-    Nghttp2Tunnel& self = tunnel(user_data);
-    if (stream_id == self.stream_id_) {
-      self.listener_.on_closed(code, nghttp2_http2_strerror(code));
-    }
+    Stream* const stream = client(user_data).stream(stream_id);
+    if (stream != nullptr) stream->on_closed(code, nghttp2_http2_strerror(code));
     return 0;
   }
 
   static int complain(nghttp2_session* /*session*/, int /*code*/, const char* message, size_t size,
                       void* user_data) noexcept {
-    tunnel(user_data).complaint_.assign(message, size);
+    client(user_data).complaint_.assign(message, size);
     return 0;
   }
 
   // NOLINTNEXTLINE(readability-function-size): the parameters are nghttp2's.
-  static ssize_t read(nghttp2_session* /*session*/, int32_t /*stream_id*/, uint8_t* memory,
-                      size_t size, uint32_t* flags, nghttp2_data_source* /*source*/,
-                      void* user_data) noexcept {
+  static ssize_t read(nghttp2_session* /*session*/, int32_t stream_id, uint8_t* memory, size_t size,
+                      uint32_t* flags, nghttp2_data_source* /*source*/, void* user_data) noexcept {
+    Stream* const stream = client(user_data).stream(stream_id);
+    if (stream == nullptr) return NGHTTP2_ERR_DEFERRED;
     Ending ending = Ending::kOpen;
-    const size_t count = tunnel(user_data).listener_.read_outgoing({memory, size}, ending);
+    const size_t count = stream->read_outgoing({memory, size}, ending);
     if (ending == Ending::kEndOfStream) *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (count == 0 && ending == Ending::kOpen) return NGHTTP2_ERR_DEFERRED;
     return static_cast<ssize_t>(count);
@@ -117,7 +121,7 @@ struct Nghttp2Tunnel::Callbacks {
   }
 };
 
-Nghttp2Tunnel::Nghttp2Tunnel(Listener& listener, uint32_t window_bytes) : listener_(listener) {
+Nghttp2Client::Nghttp2Client(Listener& listener, const Windows& windows) : listener_(listener) {
   nghttp2_option* raw_option = nullptr;
   CHECK_INVARIANT(nghttp2_option_new(&raw_option) == 0);
   const OptionPtr option(raw_option);
@@ -128,41 +132,47 @@ Nghttp2Tunnel::Nghttp2Tunnel(Listener& listener, uint32_t window_bytes) : listen
   session_.reset(raw);
   const std::array<nghttp2_settings_entry, 3> settings{
       {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window_bytes},
+       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, windows.stream_bytes},
        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kHeaderListBytesMax}}};
   CHECK_INVARIANT(
       nghttp2_submit_settings(raw, NGHTTP2_FLAG_NONE, settings.data(), settings.size()) == 0);
-  CHECK_INVARIANT(nghttp2_session_set_local_window_size(raw, NGHTTP2_FLAG_NONE, 0,
-                                                        static_cast<int32_t>(window_bytes)) == 0);
+  const auto connection_window = static_cast<int32_t>(windows.connection_bytes);
+  CHECK_INVARIANT(
+      nghttp2_session_set_local_window_size(raw, NGHTTP2_FLAG_NONE, 0, connection_window) == 0);
 }
 
-Nghttp2Tunnel::~Nghttp2Tunnel() = default;
+Nghttp2Client::~Nghttp2Client() = default;
 
-void Nghttp2Tunnel::receive(Bytes bytes) {
+void Nghttp2Client::receive(Bytes bytes) {
   const ssize_t taken = nghttp2_session_mem_recv(session_.get(), bytes.data(), bytes.size());
   if (taken >= 0) return;
   is_broken_ = true;
   complaint_ = nghttp2_strerror(static_cast<int>(taken));
 }
 
-bool Nghttp2Tunnel::is_over() const {
+bool Nghttp2Client::is_over() const {
   return is_broken_ || (nghttp2_session_want_read(session_.get()) == 0 &&
                         nghttp2_session_want_write(session_.get()) == 0);
 }
 
-Bytes Nghttp2Tunnel::next_frame() {
+Bytes Nghttp2Client::next_frame() {
   const uint8_t* data = nullptr;
   const ssize_t size = nghttp2_session_mem_send(session_.get(), &data);
   if (size <= 0) return {};
   return {data, static_cast<size_t>(size)};
 }
 
-bool Nghttp2Tunnel::takes_extended_connect() const {
+bool Nghttp2Client::takes_extended_connect() const {
   return nghttp2_session_get_remote_settings(session_.get(),
                                              NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
-bool Nghttp2Tunnel::open(const std::vector<FieldView>& fields) {
+uint32_t Nghttp2Client::streams_max() const {
+  return nghttp2_session_get_remote_settings(session_.get(),
+                                             NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+int32_t Nghttp2Client::open(const std::vector<FieldView>& fields, Stream& stream) {
   std::vector<nghttp2_nv> list;
   list.reserve(fields.size());
   for (const FieldView& field : fields) {
@@ -172,21 +182,33 @@ bool Nghttp2Tunnel::open(const std::vector<FieldView>& fields) {
   nghttp2_data_provider body{};
   body.read_callback = Callbacks::read;
   const int32_t id =
-      nghttp2_submit_request(session_.get(), nullptr, list.data(), list.size(), &body, nullptr);
-  if (id <= 0) return false;
-  stream_id_ = id;
-  return true;
+      nghttp2_submit_request(session_.get(), nullptr, list.data(), list.size(), &body, &stream);
+  return std::max(id, 0);
 }
 
-void Nghttp2Tunnel::resume() {
-  if (stream_id_ != 0) nghttp2_session_resume_data(session_.get(), stream_id_);
+Nghttp2Client::Stream* Nghttp2Client::stream(int32_t id) const {
+  return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_.get(), id));
 }
 
-void Nghttp2Tunnel::return_credit(size_t count) {
-  nghttp2_session_consume(session_.get(), stream_id_, count);
+void Nghttp2Client::resume(int32_t id) {
+  nghttp2_session_resume_data(session_.get(), id);
 }
 
-void Nghttp2Tunnel::leave() {
+void Nghttp2Client::return_credit(int32_t id, size_t count) {
+  nghttp2_session_consume_stream(session_.get(), id, count);
+}
+
+void Nghttp2Client::give_up(int32_t id, GivingUp how) {
+  nghttp2_session_set_stream_user_data(session_.get(), id, nullptr);
+  const uint32_t code = how == GivingUp::kDone ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL;
+  nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, code);
+}
+
+void Nghttp2Client::send_ping() {
+  nghttp2_submit_ping(session_.get(), NGHTTP2_FLAG_NONE, nullptr);
+}
+
+void Nghttp2Client::leave() {
   nghttp2_session_terminate_session(session_.get(), NGHTTP2_NO_ERROR);
 }
 
