@@ -7,11 +7,16 @@ namespace ptth {
 
 namespace {
 
-// Between the answer to one probe and the next: what the gateway's users need at least to react to
-// what they were sent.
+// Between the answer to one probe and the next.
 constexpr Milliseconds kProbePause{20};
-// Before an idle link's limit is lowered.
-constexpr int kIdleRounds = 4;
+// Rounds in which nothing came or ended: before an idle link is left, before the limit of another
+// is lowered, and before a user is answered so that he asks again. The users must have had the time
+// to react to what they were sent, also where the machine has more to do than it can.
+constexpr int kRoundsBeforeLeaving = 4;
+constexpr int kRoundsBeforeLowering = 2;
+constexpr int kRoundsBeforeRelease = 2;
+// When a user who was answered did not ask again: whoever is answered next could cross him.
+constexpr int kRoundsBeforeNextRelease = 12;
 
 }  // namespace
 
@@ -23,7 +28,7 @@ QuietDrain::QuietDrain(Loop& loop, Milliseconds patience, Actions& session)
 
 void QuietDrain::begin(size_t open, uint32_t limit) {
   open_ = open;
-  limit_ = limit;
+  limit_ = first_limit_ = limit;
   stage_ = open >= limit_ ? Stage::kFilled : Stage::kWaiting;
   if (stage_ == Stage::kFilled) return;
   release_.start(patience_);
@@ -49,13 +54,13 @@ void QuietDrain::probe() {
 }
 
 void QuietDrain::lower_to(uint32_t limit) {
-  limit_before_ = std::exchange(limit_, limit);
+  limit_ = limit;
   limit_is_known_ = false;
   session_.announce_limit(limit_);
 }
 
 void QuietDrain::take_back_limit() {
-  limit_ = std::max(limit_before_, static_cast<uint32_t>(open_) + 1);
+  limit_ = std::max(first_limit_, static_cast<uint32_t>(open_) + 1);
   session_.announce_limit(limit_);
   stage_ = Stage::kWaiting;
 }
@@ -75,7 +80,7 @@ void QuietDrain::on_request(size_t open) {
     return;
   }
   // What was known of the gateway's side is no longer true.
-  if (stage_ == Stage::kQuiet) stage_ = Stage::kWaiting;
+  if (stage_ == Stage::kReleasing) stage_ = Stage::kWaiting;
 }
 
 void QuietDrain::on_probe_answered() {
@@ -83,25 +88,31 @@ void QuietDrain::on_probe_answered() {
   probe_under_way_ = false;
   if (!holds()) return;
   next_probe_.start(kProbePause);
-  if (std::exchange(disturbed_, false)) {
-    idle_rounds_ = 0;
-    return;
+  quiet_rounds_ = std::exchange(disturbed_, false) ? 0 : quiet_rounds_ + 1;
+  if (open_ == 0) {
+    if (quiet_rounds_ >= kRoundsBeforeLeaving) session_.leave_now();
+  } else if (stage_ == Stage::kWaiting && quiet_rounds_ >= kRoundsBeforeLowering) {
+    leave_room_for_one();
+  } else if (stage_ == Stage::kLowered && quiet_rounds_ >= rounds_before_release_) {
+    stage_ = Stage::kReleasing;
+    session_.start_oldest_deferred();
   }
-  if (open_ > 0) {
-    if (stage_ != Stage::kQuiet) session_.start_oldest_deferred();
-    stage_ = Stage::kQuiet;
-  } else if (limit_ <= 1) {
-    session_.leave_now();
-  } else if (++idle_rounds_ >= kIdleRounds) {
-    lower_to(1);
-  }
+}
+
+void QuietDrain::leave_room_for_one() {
+  const auto limit = static_cast<uint32_t>(open_) + 1;
+  if (limit < limit_) lower_to(limit);
+  stage_ = Stage::kLowered;
+  quiet_rounds_ = 0;
+  rounds_before_release_ = kRoundsBeforeRelease;
 }
 
 void QuietDrain::before_end(bool is_brief) {
   if (stage_ == Stage::kFilled && limit_ > 1) {
     session_.announce_limit(--limit_);
-  } else if (stage_ == Stage::kQuiet && is_brief && open_ <= limit_) {
+  } else if (stage_ == Stage::kReleasing && is_brief && open_ <= limit_) {
     stage_ = Stage::kLowered;
+    rounds_before_release_ = kRoundsBeforeNextRelease;
     lower_to(static_cast<uint32_t>(open_));
   }
 }

@@ -9,14 +9,16 @@
 // connect_server in its backend.c). The one way out of the pool that costs nothing is to be filled:
 // the request that uses its last free stream takes the link out, and it comes back only when a
 // stream ends while the limit leaves room. So new requests wait here, unseen by the origin, until
-// the gateway is quiet (nothing came or ended during a pause and a round trip). Then the limit is
-// lowered to what is open, in the write that ends one of them, and the next request fills the link.
-// From then on the limit falls with each exchange that ends, nothing new comes, and all that came
-// is served. An idle link gets the limit 1 first, so that no two requests can cross its end.
+// the gateway is quiet (nothing came or ended during some pauses and round trips). Then the limit is
+// lowered to one more than is open: who comes next fills the link. If nobody does, because all its
+// users wait for us, one of them is answered; the write that ends his exchange lowers the limit to
+// what was open, and his next request fills the link. From then on the limit falls with each
+// exchange that ends, nothing new comes, and all that came is served. An idle link is left once it
+// was idle for long enough: a request that crosses its end is one that HAProxy may try again.
 //
 // A request that crosses a lowered limit on its way leaves the link in the pool and full, which is
-// what fails the next one: the limit is taken back at once. For the same reason an idle link is
-// watched for longer before its limit is lowered.
+// what fails the next one: the limit is taken back at once. It is rare that one crosses, and rarer
+// that the next comes before that, as long as whoever was slow to ask again is waited for.
 
 #include "common/loop.h"
 
@@ -72,24 +74,26 @@ class QuietDrain {
 
  private:
   enum class Stage {
-    kIdle,     // Not draining.
-    kWaiting,  // For quiet.
-    kQuiet,    // The next brief answer lowers the limit to what is open.
-    kLowered,  // That has been sent; waiting for the request that fills the link, or for quiet.
-    kFilled,   // The gateway sends nothing here.
+    kIdle,       // Not draining.
+    kWaiting,    // For quiet.
+    kLowered,    // The limit leaves room for one: waiting for the request that fills the link.
+    kReleasing,  // None came: the next brief answer lowers the limit to what is open.
+    kFilled,     // The gateway sends nothing here.
   };
 
   void probe();
   void on_patience_over();
+  void leave_room_for_one();
   void lower_to(uint32_t limit);
   void take_back_limit();
 
   Actions& session_;
   const Milliseconds patience_;
+  uint32_t first_limit_ = 0;
   uint32_t limit_ = 0;
-  uint32_t limit_before_ = 0;  // It was lowered.
   bool limit_is_known_ = true;
-  int idle_rounds_ = 0;  // Without a request, up to now.
+  int quiet_rounds_ = 0;  // Undisturbed, up to now.
+  int rounds_before_release_ = 0;
   size_t open_ = 0;
   Stage stage_ = Stage::kIdle;
   bool probe_under_way_ = false;

@@ -42,6 +42,9 @@ global
     stats socket {directory}/haproxy.sock level admin
 defaults
     mode http
+    log stdout format raw local0
+    option httplog
+    option dontlog-normal
     timeout connect 5s
     timeout client  60s
     timeout server  60s

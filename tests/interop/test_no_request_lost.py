@@ -48,6 +48,10 @@ class HaproxyEdge(Gateway):
     def settings(self, credentials):
         return {"url": f"https://127.0.0.1:{self.workers}", "profile": "haproxy"}
 
+    def complaints(self):
+        """What HAProxy logged: only what went wrong."""
+        return (self.directory / "haproxy.log").read_text()
+
 
 class DevelopmentEdge:
     """The development gateway, to which workers show a certificate and a token."""
@@ -74,6 +78,9 @@ class DevelopmentEdge:
     def settings(self, credentials):
         return {"url": f"https://127.0.0.1:{self.workers}", "profile": "ptth",
                 "hello": {"origins": ["http://localhost:80"]}, "auth": {"token_file": str(credentials.token)}}
+
+    def complaints(self):
+        return self._log.read_text()
 
 
 class Http1Edge(DevelopmentEdge):
@@ -214,7 +221,7 @@ def test_restarts_reloads_and_new_credentials_under_load_cost_no_request(tmp_pat
             load = users.report()
         fleet.leave()
         seen = origin.report()
-    assert load["wrong"] == []
+    assert load["wrong"] == [], edge.complaints()
     assert load["sent"] == load["answered"] >= edge.requests
     assert seen == {"requests": load["sent"], "ids": load["sent"], "doubled": [], "mixed_up": []}
     assert fleet.served == load["sent"]

@@ -2,6 +2,7 @@
 
 #include "tests/support/scripted_gateway.h"
 
+#include <optional>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -405,14 +406,20 @@ void acknowledge(ScriptedGateway& gateway) {
   gateway.send_frame(ptth::kFrameSettings, ptth::kFlagAck, 0, {});
 }
 
-// Until the limit is lowered: the first round counts for nothing.
-void watch_idle_link(ScriptedGateway& gateway) {
-  for (int round = 0; round < 5; ++round)
+void answer_pings(ScriptedGateway& gateway, int count) {
+  for (int round = 0; round < count; ++round)
     answer_ping(gateway);
 }
 
-uint32_t last_limit(ScriptedGateway& gateway) {
-  uint32_t limit = 0;
+// The first round counts for nothing: it began before what disturbed it. So does the round with
+// which a limit is lowered.
+constexpr int kPingsUntilLowered = 1 + 2;
+constexpr int kPingsUntilRelease = 2;
+constexpr int kPingsUntilIdleEnd = 1 + 4;
+
+// Told after the session's first SETTINGS.
+std::optional<uint32_t> last_limit(ScriptedGateway& gateway) {
+  std::optional<uint32_t> limit;
   for (const ptth::TestFrame& frame : gateway.frames()) {
     const bool is_limit = frame.type == ptth::kFrameSettings && frame.payload.size() == 6;
     if (is_limit) limit = frame.number_at(2);
@@ -447,10 +454,13 @@ TEST_CASE("a quiet drain serves all that came, and lets the gateway fill the lin
   gateway.get(1);
   gateway.session().drain();
   gateway.get(3);
+  answer_pings(gateway, kPingsUntilLowered - 1);
+  CHECK_FALSE(last_limit(gateway).has_value());
+  answer_ping(gateway);
+  CHECK(last_limit(gateway) == 3U);
+  acknowledge(gateway);
   CHECK(gateway.scripted_origin.calls.size() == 1);
-  answer_ping(gateway);  // A request came since it was sent.
-  CHECK(gateway.scripted_origin.calls.size() == 1);
-  answer_ping(gateway);  // Quiet now.
+  answer_pings(gateway, kPingsUntilRelease);
   CHECK(gateway.scripted_origin.calls.size() == 2);
   answer_briefly(gateway, 0);
   CHECK(limit_before_end(gateway, 1).limit == 2);
@@ -472,6 +482,46 @@ TEST_CASE("a quiet drain serves all that came, and lets the gateway fill the lin
   CHECK(gateway.ended.has_value());
 }
 
+TEST_CASE("a quiet drain takes who comes by himself to fill the link") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  gateway.get(1);
+  gateway.session().drain();
+  gateway.get(3);
+  answer_pings(gateway, kPingsUntilLowered);
+  acknowledge(gateway);
+  CHECK(gateway.scripted_origin.calls.size() == 1);
+  gateway.get(5);
+  REQUIRE(gateway.scripted_origin.calls.size() == 3);
+  for (size_t call = 0; call < 3; ++call)
+    answer_briefly(gateway, call);
+  CHECK(gateway.goaway_code() == kNoError);
+}
+
+TEST_CASE("a user who was answered and is slow to ask again is waited for") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  gateway.get(1);
+  gateway.session().drain();
+  gateway.get(3);
+  gateway.get(5);
+  answer_pings(gateway, kPingsUntilLowered);
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilRelease);
+  answer_briefly(gateway, 0);
+  acknowledge(gateway);
+  REQUIRE(last_limit(gateway) == 3U);
+  REQUIRE(gateway.scripted_origin.calls.size() == 2);
+  // Were another one answered, his next request and the first one's would come together.
+  answer_pings(gateway, 1 + 10);
+  answer_briefly(gateway, 1);
+  CHECK(last_limit(gateway) == 3U);
+  gateway.get(7);
+  gateway.get(9);
+  CHECK(gateway.scripted_origin.calls.size() == 5);
+  CHECK(last_limit(gateway) == 3U);
+}
+
 TEST_CASE("an idle session leaves quietly after some round trips, or when none comes back") {
   for (const bool gateway_answers : {true, false}) {
     CAPTURE(gateway_answers);
@@ -479,14 +529,15 @@ TEST_CASE("an idle session leaves quietly after some round trips, or when none c
     ScriptedGateway gateway(options);
     gateway.attach();
     gateway.session().drain();
-    CHECK_FALSE(gateway.goaway_code().has_value());
     if (gateway_answers) {
-      watch_idle_link(gateway);
-      CHECK(last_limit(gateway) == 1);
+      answer_pings(gateway, kPingsUntilIdleEnd - 1);
+      CHECK_FALSE(gateway.goaway_code().has_value());
       answer_ping(gateway);
     } else {
+      CHECK_FALSE(gateway.goaway_code().has_value());
       gateway.loop.advance(options.limits.drain_hold);
     }
+    CHECK_FALSE(last_limit(gateway).has_value());
     CHECK(gateway.goaway_code() == kNoError);
     CHECK(gateway.stream.is_shut_down());
   }
@@ -495,34 +546,32 @@ TEST_CASE("an idle session leaves quietly after some round trips, or when none c
 TEST_CASE("a request that crosses a lowered limit gets the old one back, and the drain goes on") {
   ScriptedGateway gateway(quiet_drain_options());
   gateway.attach();
-  bool is_idle = false;
-  SUBCASE("of an idle link") {
-    is_idle = true;
-    gateway.session().drain();
-    watch_idle_link(gateway);
-    REQUIRE(last_limit(gateway) == 1);
-    gateway.get(1);
+  gateway.get(1);
+  gateway.session().drain();
+  answer_pings(gateway, kPingsUntilLowered);
+  REQUIRE(last_limit(gateway) == 2U);
+  SUBCASE("that leaves room for one") {
+    gateway.get(3);
+    gateway.get(5);
   }
-  SUBCASE("of one that is to be filled") {
-    gateway.get(1);
-    gateway.session().drain();
-    answer_ping(gateway);
-    answer_ping(gateway);
+  SUBCASE("to what is open") {
+    acknowledge(gateway);
+    answer_pings(gateway, kPingsUntilRelease);
     answer_briefly(gateway, 0);
-    REQUIRE(last_limit(gateway) == 1);
+    REQUIRE(last_limit(gateway) == 1U);
     gateway.get(3);
   }
   // Else the link would be full in HAProxy's pool, and the next request fail.
-  CHECK(last_limit(gateway) > 1);
+  CHECK(last_limit(gateway) == SessionOptions().capacity);
   acknowledge(gateway);
-  answer_ping(gateway);
-  answer_ping(gateway);
-  answer_briefly(gateway, is_idle ? 0 : 1);
-  CHECK(gateway.status(is_idle ? 1 : 3) == "204");
+  gateway.loop.advance(SessionOptions().limits.drain_hold);
+  for (size_t call = 0; call < gateway.scripted_origin.calls.size(); ++call) {
+    if (!gateway.status(static_cast<int32_t>(2 * call + 1)).empty()) continue;
+    answer_briefly(gateway, call);
+    CHECK(gateway.status(static_cast<int32_t>(2 * call + 1)) == "204");
+  }
   CHECK_FALSE(gateway.goaway_code().has_value());
-  acknowledge(gateway);
-  watch_idle_link(gateway);
-  answer_ping(gateway);
+  answer_pings(gateway, kPingsUntilIdleEnd);
   CHECK(gateway.goaway_code() == kNoError);
 }
 
@@ -531,8 +580,9 @@ TEST_CASE("a gateway that gives up a request while it drains has room for one mo
   gateway.attach();
   gateway.get(1);
   gateway.session().drain();
-  answer_ping(gateway);
-  answer_ping(gateway);
+  answer_pings(gateway, kPingsUntilLowered);
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilRelease);
   answer_briefly(gateway, 0);
   CHECK(limit_before_end(gateway, 1).limit == 1);
   acknowledge(gateway);
