@@ -9,10 +9,10 @@
 // connect_server in its backend.c). The one way out of the pool that costs nothing is to be filled:
 // the request that uses its last free stream takes the link out, and it comes back only when a
 // stream ends while the limit leaves room. So new requests wait here, unseen by the origin, until
-// the gateway is quiet (nothing came or ended during some pauses and round trips). Then the limit is
-// lowered to one more than is open: who comes next fills the link. If nobody does, because all its
-// users wait for us, one of them is answered; the write that ends his exchange lowers the limit to
-// what was open, and his next request fills the link. From then on the limit falls with each
+// the gateway is quiet (nothing came or ended during some pauses and round trips). Then the limit
+// is lowered to one more than is open: who comes next fills the link. If nobody does, because all
+// its users wait for us, one of them is answered; the write that ends his exchange lowers the limit
+// to what was open, and his next request fills the link. From then on the limit falls with each
 // exchange that ends, nothing new comes, and all that came is served. An idle link is left once it
 // was idle for long enough: a request that crosses its end is one that HAProxy may try again.
 //
