@@ -127,6 +127,9 @@ class Pool final : public HttpOrigin, private OriginConnection::Owner {
  private:
   void on_connection_free(OriginConnection& connection) override;
   void on_connection_done(OriginConnection& connection) override;
+
+  void on_origin_cut_off() override { cut_off_.add(); }
+
   void show(size_t open, size_t idle);
   void serve_next_waiting();
   void probe();
@@ -140,6 +143,7 @@ class Pool final : public HttpOrigin, private OriginConnection::Owner {
   Counter& connect_failures_;
   Counter& reuses_;
   Counter& resent_;
+  Counter& cut_off_;
   Gauge& open_;
   Gauge& idle_gauge_;
   Histogram& connect_seconds_;
@@ -308,6 +312,8 @@ Pool::Pool(Loop& loop, Network& network, Metrics& metrics, const HttpOriginOptio
       resent_(
           metrics.counter("ptth_origin_resent",
                           "Idempotent requests sent again because a kept connection was gone.")),
+      cut_off_(metrics.counter("ptth_origin_cut_off",
+                               "Cancelled answers of which the origin went on to send too much.")),
       open_(metrics.gauge("ptth_origin_connections_open", "Connections to the origin.")),
       idle_gauge_(
           metrics.gauge("ptth_origin_connections_idle", "Connections that are kept unused.")),

@@ -34,6 +34,8 @@ struct HttpOriginOptions {
   uint32_t interim_answers_max = 8;  // 1xx per exchange.
   // A cancelled request's connection is given so long to end; its slot counts until then.
   Milliseconds cancel_linger{1'000};
+  // What it may still send in that time; beyond it the connection is closed at once.
+  uint32_t cancel_linger_bytes = 256 * 1024;
   Milliseconds probe_interval{
       1'000};  // Between looks at an origin that did not accept; for readiness.
 

@@ -123,6 +123,7 @@ void OriginConnection::abandon(WorkSlot slot) {
   if (state_ != State::kCalling) return;
   state_ = State::kLingering;
   lingering_slot_ = std::move(slot);
+  linger_bytes_left_ = options_.cancel_linger_bytes;
   // The origin learns from our FIN that nobody waits; what it still sends is thrown away.
   stream_->shutdown();
   if (response_paused_) resume_response();
@@ -144,9 +145,20 @@ void OriginConnection::on_bytes(Bytes bytes) {
       close();
       return;
     case State::kLingering:
+      throw_away(bytes);
+      return;
     case State::kDone:
       return;
   }
+}
+
+void OriginConnection::throw_away(Bytes bytes) {
+  if (bytes.size() <= linger_bytes_left_) {
+    linger_bytes_left_ -= static_cast<uint32_t>(bytes.size());
+    return;
+  }
+  owner_.on_origin_cut_off();
+  close();
 }
 
 void OriginConnection::read_answer(Bytes bytes) {

@@ -27,6 +27,8 @@ class OriginConnection final : private ByteStream::Listener {
     virtual void on_connection_free(OriginConnection& connection) = 0;
     // Of no more use; retire it.
     virtual void on_connection_done(OriginConnection& connection) = 0;
+    // Nobody waited for what it was sending, and it did not stop.
+    virtual void on_origin_cut_off() = 0;
 
    protected:
     ~Owner() = default;
@@ -61,7 +63,7 @@ class OriginConnection final : private ByteStream::Listener {
   void pause_response();
   void resume_response();
   // The caller goes away before its answer is complete. The slot is kept until the origin has
-  // closed too, or the linger is over.
+  // closed too, has sent more than it may, or the linger is over.
   void abandon(WorkSlot slot);
 
   // Waits for its next call; closes itself when the origin ends it or the idle time is over.
@@ -78,6 +80,7 @@ class OriginConnection final : private ByteStream::Listener {
   void on_sent() override;
 
   void read_answer(Bytes bytes);
+  void throw_away(Bytes bytes);
   void finish_answer(Bytes leftover);
   void lose(const Error& error);
   void fail(const Error& error);
@@ -102,6 +105,7 @@ class OriginConnection final : private ByteStream::Listener {
   uint64_t body_bytes_reported_ = 0;
   uint64_t call_deadline_ms_ = 0;
   WorkSlot lingering_slot_;
+  uint32_t linger_bytes_left_ = 0;
   ByteQueue scratch_;
   Http1ResponseParser parser_;
   Timer timer_;

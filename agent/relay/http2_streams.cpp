@@ -191,7 +191,9 @@ void Http2Streams::set_urgency(int32_t stream_id, const Priority& priority) {
   const size_t bound = options_.limits.kernel_unsent_bytes;
   // Only now: it costs downloads some of their speed, for nothing while all are alike.
   if (priority.urgency == Priority{}.urgency || bound == 0) return;
-  if (!std::exchange(kernel_is_bound_, true)) stream_.bound_kernel_unsent(bound);
+  if (std::exchange(kernel_is_bound_, true)) return;
+  stream_.bound_kernel_unsent(bound);
+  metrics_.kernel_bound_links.add();
 }
 
 // RFC 9113 section 8.1.1.

@@ -23,6 +23,10 @@ RelayMetrics::RelayMetrics(Metrics& metrics, const std::string& gateway)
       abuse_closes(metrics.counter("ptth_abuse_closes",
                                    "Links closed because a frame budget was used up.",
                                    {{"gateway", gateway}})),
+      kernel_bound_links(metrics.counter(
+          "ptth_kernel_bound_links",
+          "Links whose gateway told an urgency, so that the kernel takes little at a time.",
+          {{"gateway", gateway}})),
       in_flight(metrics.gauge("ptth_exchanges_in_flight",
                               "Exchanges that have begun and not ended.", {{"gateway", gateway}})),
       buffered_bytes(metrics.gauge("ptth_buffered_bytes",

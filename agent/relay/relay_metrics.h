@@ -22,6 +22,7 @@ struct RelayMetrics {
   Counter& gateway_resets;   // RST_STREAM received.
   Counter& session_errors;   // Streams that the gateway made us reset.
   Counter& abuse_closes;     // Links closed because a frame budget ran out.
+  Counter& kernel_bound_links;
   Gauge& in_flight;
   Gauge& buffered_bytes;
   Histogram& first_byte_seconds;  // Request head received to response head sent on.

@@ -707,6 +707,7 @@ TEST_CASE("the kernel's buffer is bounded once there is something that may overt
   gateway.get(1);
   get_urgently(gateway, 3, "u=3, i");
   CHECK(gateway.stream.kernel_unsent_max() == 0);
+  CHECK(gateway.relay_metrics.kernel_bound_links.value() == 0);
   SUBCASE("by a request") {
     get_urgently(gateway, 5, "u=5");
   }
@@ -714,6 +715,8 @@ TEST_CASE("the kernel's buffer is bounded once there is something that may overt
     update_priority(gateway, 1, "u=0");
   }
   CHECK(gateway.stream.kernel_unsent_max() == ptth::SessionLimits{}.kernel_unsent_bytes);
+  get_urgently(gateway, 7, "u=0");
+  CHECK(gateway.relay_metrics.kernel_bound_links.value() == 1);
 }
 
 TEST_CASE("answers of one urgency take turns: they are for different users") {

@@ -282,6 +282,21 @@ TEST_CASE("an origin that never closes a cancelled call gets no more than the li
   CHECK(stage.in_use.in_hand() == 0);
 }
 
+TEST_CASE("an origin that goes on to send a cancelled answer is cut off") {
+  ptth::HttpOriginOptions options;
+  options.cancel_linger_bytes = 1000;
+  Stage stage(options);
+  auto get = stage.start(request("GET"));
+  ptth::MemoryStream& stream = stage.connect();
+  get->call.reset();
+  stage.say(stream, std::string(1000, 'a'));
+  CHECK(stage.in_use.in_hand() == 1);
+  stage.say(stream, "a");
+  stage.loop.turn();
+  CHECK(stage.in_use.in_hand() == 0);
+  CHECK(stage.metrics.expose().find("ptth_origin_cut_off_total 1\n") != std::string::npos);
+}
+
 TEST_CASE("a call cancelled before there is a connection leaves nothing behind") {
   Stage stage;
   auto get = stage.start(request("GET"));
