@@ -72,7 +72,9 @@ Loop::Loop(ClockMode clock) : clock_(clock), read_buffer_(new char[kReadBufferSi
   uv_prepare_init(&uv_, &end_of_turn_);
   end_of_turn_.data = this;
   uv_prepare_start(&end_of_turn_, [](uv_prepare_t* handle) noexcept {
-    loop_of(as_handle(*handle)).run_end_of_turn();
+    Loop& loop = loop_of(as_handle(*handle));
+    loop.round_input_bytes_ = 0;
+    loop.run_end_of_turn();
   });
   uv_timer_init(&uv_, &uv_timer_);
   uv_timer_.data = this;
@@ -187,6 +189,7 @@ void Loop::run_end_of_turn() {
 
 void Loop::note_input(size_t count) {
   turn_input_bytes_ += count;
+  round_input_bytes_ += count;
   if (turn_input_bytes_ >= kTurnInputMax) run_end_of_turn();
 }
 

@@ -115,7 +115,14 @@ class Loop {
   void post(std::function<void()> work);
 
   // Scratch memory for reads: one buffer per loop, valid during the read callback.
-  [[nodiscard]] uv_buf_t read_buffer() { return {read_buffer_.get(), kReadBufferSize}; }
+  [[nodiscard]] uv_buf_t read_buffer() {
+    return {read_buffer_.get(), is_round_full() ? kLateReadSize : kReadBufferSize};
+  }
+
+  // The sockets that were ready have brought much already: whoever is heard now takes little, so
+  // that the last of them need not wait for all that the others have. Nobody is left out: the
+  // kernel would report the same ones first again.
+  [[nodiscard]] bool is_round_full() const { return round_input_bytes_ >= kRoundInputMax; }
 
   static constexpr size_t kReadBufferSize = size_t{64} * 1024;
 
@@ -172,6 +179,8 @@ class Loop {
   };
 
   static constexpr size_t kTurnInputMax = kReadBufferSize;
+  static constexpr size_t kRoundInputMax = 4 * kReadBufferSize;
+  static constexpr size_t kLateReadSize = size_t{16} * 1024;
 
   [[nodiscard]] SpareQueues& queues_of(size_t bytes);
   void retire_raw(void* object, void (*destroy)(void*));
@@ -202,6 +211,7 @@ class Loop {
   SpareQueues huge_queues_{kHugeQueuesMax, kHugeQueueBytesMax};
   uint64_t turn_number_ = 0;
   size_t turn_input_bytes_ = 0;
+  size_t round_input_bytes_ = 0;
   std::mutex posted_mutex_;
   std::vector<std::function<void()>> posted_;
   std::unique_ptr<char[]> read_buffer_;

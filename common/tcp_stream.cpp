@@ -122,7 +122,8 @@ class SocketStream final : public ByteStream {
 
   // Without memory libuv stops reading this socket, until it is reported again.
   [[nodiscard]] uv_buf_t memory_for_read() {
-    if (full_reads_ < kFullReadsPerRoundMax) return loop_.read_buffer();
+    const int most = loop_.is_round_full() ? 1 : kFullReadsPerRoundMax;
+    if (full_reads_ < most) return loop_.read_buffer();
     full_reads_ = 0;
     return {nullptr, 0};
   }

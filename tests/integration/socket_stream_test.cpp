@@ -466,6 +466,44 @@ TEST_CASE("a socket that always has more is read in pieces, with a look at the o
   pair.accepted->set_listener(nullptr);
 }
 
+TEST_CASE("many sockets that have much are read in small pieces, and none is left out") {
+  constexpr size_t kSockets = 20;
+  constexpr size_t kBytes = size_t{200} * 1024;
+  Loop loop;
+  RecordingListener writer;
+  std::vector<SocketPair> pairs;
+  std::vector<RecordingListener> readers(kSockets);
+  for (size_t socket = 0; socket < kSockets; ++socket) {
+    pairs.push_back(tcp_pair(loop));
+    pairs.back().connected->set_listener(&writer);
+    pairs.back().connected->write(as_bytes(std::string(kBytes, 'x')));
+  }
+  loop.turn();
+  for (size_t socket = 0; socket < kSockets; ++socket)
+    pairs[socket].accepted->set_listener(&readers[socket]);
+  const auto received = [&] {
+    size_t sum = 0;
+    for (const RecordingListener& reader : readers)
+      sum += reader.received.size();
+    return sum;
+  };
+  loop.turn();
+  for (const RecordingListener& reader : readers)
+    CHECK_FALSE(reader.received.empty());
+  // All at once would be 20 times two buffers.
+  size_t most = received();
+  while (received() < kSockets * kBytes) {
+    const size_t before = received();
+    loop.turn();
+    most = std::max(most, received() - before);
+  }
+  CHECK(most < 12 * Loop::kReadBufferSize);
+  for (const SocketPair& pair : pairs) {
+    pair.connected->set_listener(nullptr);
+    pair.accepted->set_listener(nullptr);
+  }
+}
+
 TEST_CASE("a listener without descriptors pauses, does not spin, and goes on when there are some") {
   constexpr int kClients = 5;
   Loop loop;
