@@ -38,7 +38,7 @@ struct SessionLimits {
       4 * 1024 * 1024;  // It grows up to here while the origin keeps pace.
   uint32_t link_window_bytes = 16 * 1024 * 1024;  // Credit of the connection.
   size_t response_buffer_bytes =
-      size_t{256} * 1024;  // High-water mark per exchange; the origin is paused above it.
+      size_t{64} * 1024;  // High-water mark per exchange; the origin is paused above it.
   size_t link_buffer_bytes =
       size_t{32} * 1024 * 1024;  // Bodies buffered on one link, both directions.
   size_t output_buffer_bytes =
