@@ -19,7 +19,7 @@ struct TurnShareOptions {
   // Frames of HTTP/2 that are read, where a block of fields counts as one for each 128 bytes of it;
   // requests of HTTP/1.1.
   uint32_t frames = 128;
-  size_t output_bytes = size_t{256} * 1024;  // That are written.
+  size_t output_bytes = size_t{768} * 1024;  // That are written.
 
   [[nodiscard]] bool operator==(const TurnShareOptions&) const = default;
 };
