@@ -16,13 +16,6 @@ namespace {
 constexpr size_t kUnixPathMax = sizeof(sockaddr_un::sun_path) - 1;
 constexpr std::string_view kUnixScheme = "unix:";
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    c = ascii_lower(c);
-  return out;
-}
-
 // What names of hosts are made of, less than an authority may hold.
 bool is_host_name(std::string_view host) {
   constexpr std::string_view kNameBytes = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
@@ -108,7 +101,7 @@ std::string show_host_port(std::string_view host, uint16_t port) {
 Result<GatewayUrl> parse_gateway_url(std::string_view text) {
   if (text.find('@') != std::string_view::npos) return no_userinfo();
   std::string_view rest = text;
-  const std::string scheme = lower(take_scheme(rest));
+  const std::string scheme = to_lower_case(take_scheme(rest));
   if (scheme.empty()) {
     return configuration_error(in_quotes(text) + " has no scheme; write https://" +
                                std::string(text));
@@ -145,7 +138,7 @@ Result<OriginUrl> parse_origin_url(std::string_view text) {
                                " looks like a path; write unix:" + std::string(text));
   }
   std::string_view rest = text;
-  const std::string scheme = lower(take_scheme(rest));
+  const std::string scheme = to_lower_case(take_scheme(rest));
   if (!scheme.empty() && scheme != "http") return origin_scheme_error(text, scheme);
   // A port alone is the application on this host, on whichever loopback it listens.
   const bool port_alone =

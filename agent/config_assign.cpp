@@ -10,6 +10,7 @@
 #include "agent/nearest_match.h"
 #include "agent/proxy_environment.h"
 #include "common/address.h"
+#include "common/ascii.h"
 #include "common/http_rules.h"
 #include "common/http_uri.h"
 #include "common/spki_pin.h"
@@ -154,7 +155,7 @@ Outcome assign_origin_url(std::string_view text, HttpOriginOptions& origin) {
 Result<std::string> parse_gateway_name(std::string_view text) {
   constexpr size_t kNameSizeMax = 64;
   const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+    return is_letter(c) || is_digit(c) ||
            std::string_view("._:-").find(c) != std::string_view::npos;
   });
   if (text.empty() || text.size() > kNameSizeMax || !plain) {

@@ -1,6 +1,7 @@
 #include "agent/config_value.h"
 
 #include "agent/nearest_match.h"
+#include "common/ascii.h"
 #include "common/utf8.h"
 
 #include <algorithm>
@@ -28,10 +29,6 @@ constexpr size_t kFractionDigitsMax = 3;
 constexpr uint64_t kDurationMsMax = UINT32_MAX;  // 49 days.
 constexpr size_t kEchoMax = 80;
 constexpr size_t kAlpnIdMax = 255;  // RFC 7301: one length byte.
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 std::string_view take_digits(std::string_view& text) {
   size_t count = 0;
@@ -130,13 +127,6 @@ std::string show_quantity(uint64_t amount, std::span<const Unit> units) {
     }
   }
   return std::to_string(amount);
-}
-
-int hex_digit(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
@@ -254,8 +244,8 @@ Result<std::string> parse_alpn_id(std::string_view text) {
       return configuration_error(in_quotes(text) + " has an odd number of hex digits");
     }
     for (size_t i = 0; i < digits.size(); i += 2) {
-      const int high = hex_digit(digits[i]);
-      const int low = hex_digit(digits[i + 1]);
+      const int high = hex_value(digits[i]);
+      const int low = hex_value(digits[i + 1]);
       if (high < 0 || low < 0) return configuration_error(in_quotes(text) + " is not hex");
       bytes += static_cast<char>(high * 16 + low);
     }

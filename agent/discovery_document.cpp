@@ -5,6 +5,7 @@
 #include "agent/config_discovery.h"
 #include "agent/config_json.h"
 #include "agent/config_value.h"
+#include "common/ascii.h"
 
 #include <algorithm>
 #include <optional>
@@ -116,7 +117,7 @@ class DocumentReader {
   void read_name(const JsonValue& value, const std::string& key, FoundGateway& gateway) {
     constexpr size_t kNameSizeMax = 64;
     const bool plain = std::all_of(value.text.begin(), value.text.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+      return is_letter(c) || is_digit(c) ||
              std::string_view("._-").find(c) != std::string_view::npos;
     });
     if (!plain || value.text.empty() || value.text.size() > kNameSizeMax) {

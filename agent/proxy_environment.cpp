@@ -34,12 +34,6 @@ const Variables::value_type* first_set(const Variables& variables,
   return nullptr;
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), ascii_lower);
-  return out;
-}
-
 std::span<const uint8_t> bytes_of(const Address& address) {
   const auto* raw = reinterpret_cast<const uint8_t*>(&address.raw());
   if (address.family() == AF_INET) return {raw + offsetof(sockaddr_in, sin_addr), 4};
@@ -104,17 +98,11 @@ bool is_excepted(const Variables& variables, const std::string& host, uint16_t p
   std::string_view rest = list->second;
   while (!rest.empty()) {
     const size_t end = std::min(rest.find_first_of(", \t"), rest.size());
-    const std::string entry = lower(rest.substr(0, end));
+    const std::string entry = to_lower_case(rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (!entry.empty() && is_excepted_by(entry, host, port)) return true;
   }
   return false;
-}
-
-int hex_value(char digit) {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  const char letter = ascii_lower(digit);
-  return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
 std::optional<std::string> percent_decoded(std::string_view text) {
@@ -142,7 +130,7 @@ Result<ProxyOptions> parse_proxy_url(std::string_view text) {
   std::string_view rest = text;
   std::string scheme = "http";
   if (const size_t end = rest.find("://"); end != std::string_view::npos) {
-    scheme = lower(rest.substr(0, end));
+    scheme = to_lower_case(rest.substr(0, end));
     rest.remove_prefix(end + 3);
   }
   if (const size_t at = rest.rfind('@'); at != std::string_view::npos) {

@@ -13,15 +13,6 @@ namespace {
 
 constexpr size_t kHostBytesMax = 255;  // RFC 1035 section 2.3.4.
 
-bool is_digit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
-
-bool is_hexadecimal(char byte) {
-  const char lower = ascii_lower(byte);
-  return is_digit(byte) || (lower >= 'a' && lower <= 'f');
-}
-
 // unreserved and sub-delims of RFC 3986 section 3.2.2, without the comma, on which readers of lists
 // would disagree with us.
 constexpr std::array<bool, 256> kNameBytes = [] {
@@ -57,8 +48,8 @@ bool parse_name(std::string_view text, std::string& host) {
   host.resize(text.size());
   for (size_t index = 0; index < text.size(); ++index) {
     const char byte = text[index];
-    const bool escape = byte == '%' && index + 2 < text.size() && is_hexadecimal(text[index + 1]) &&
-                        is_hexadecimal(text[index + 2]);
+    const bool escape = byte == '%' && index + 2 < text.size() && hex_value(text[index + 1]) >= 0 &&
+                        hex_value(text[index + 2]) >= 0;
     if (!escape && !kNameBytes[static_cast<unsigned char>(byte)]) return false;
     host[index] = ascii_lower(byte);
   }

@@ -10,13 +10,6 @@ namespace {
 
 constexpr unsigned kSizeDigitsMax = 16;
 
-int hexadecimal_digit(char byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  const char lower = ascii_lower(byte);
-  if (lower >= 'a' && lower <= 'f') return lower - 'a' + 10;
-  return -1;
-}
-
 }  // namespace
 
 void Http1BodyReader::start_length(uint64_t length) {
@@ -123,7 +116,7 @@ void Http1BodyReader::take_framing_byte(char byte) {
 }
 
 void Http1BodyReader::take_size_byte(char byte) {
-  const int digit = hexadecimal_digit(byte);
+  const int digit = hex_value(byte);
   if (digit >= 0) {
     if (++size_digits_ > kSizeDigitsMax) return fail(Http1Fault::kChunkSize);
     left_ = left_ << 4 | static_cast<uint64_t>(digit);

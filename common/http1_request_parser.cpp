@@ -8,10 +8,6 @@ namespace ptth {
 
 namespace {
 
-bool is_digit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
-
 // "HTTP/" digit "." digit, of any digits.
 bool looks_like_version(std::string_view text) {
   return text.size() == 8 && text.starts_with("HTTP/") && is_digit(text[5]) && text[6] == '.' &&

@@ -12,10 +12,6 @@ constexpr int kNoContent = 204;
 constexpr int kNotModified = 304;
 constexpr int kSwitchingProtocols = 101;
 
-bool is_digit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
-
 }  // namespace
 
 Http1ResponseParser::Http1ResponseParser(const Http1Limits& limits, Side side)

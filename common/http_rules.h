@@ -3,6 +3,8 @@
 // What HTTP allows in names, values, paths and lengths (RFC 9110, RFC 9112), as pure functions. The
 // parsers, the writer and the relay ask here, so that one rule has one place.
 
+#include "common/ascii.h"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -33,10 +35,6 @@ inline constexpr std::array<char, 256> kLowerToken = [] {
 // The byte in lower case if it may stand in a token, else 0.
 [[nodiscard]] inline char lower_token_byte(char byte) {
   return http_tables::kLowerToken[static_cast<unsigned char>(byte)];
-}
-
-[[nodiscard]] inline char ascii_lower(char byte) {
-  return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + ('a' - 'A')) : byte;
 }
 
 // One or more token bytes: a method, a field name.

@@ -10,10 +10,6 @@ namespace ptth::structured {
 
 namespace {
 
-bool is_digit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
-
 bool is_lower(char byte) {
   return byte >= 'a' && byte <= 'z';
 }

@@ -1,6 +1,7 @@
 // A bearer token (RFC 6750).
 
 #include "agent/link/auth.h"
+#include "common/ascii.h"
 #include "common/secret_file.h"
 
 #include <algorithm>
@@ -52,12 +53,11 @@ class FixedBearer final : public Auth {
 bool is_bearer_token(std::string_view token) {
   const size_t end = token.find_last_not_of('=');
   if (end == std::string_view::npos) return false;
-  return std::all_of(
-      token.begin(), token.begin() + static_cast<std::ptrdiff_t>(end) + 1, [](char byte) {
-        const bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-        const bool digit = byte >= '0' && byte <= '9';
-        return letter || digit || std::string_view("-._~+/").find(byte) != std::string_view::npos;
-      });
+  return std::all_of(token.begin(), token.begin() + static_cast<std::ptrdiff_t>(end) + 1,
+                     [](char byte) {
+                       return is_letter(byte) || is_digit(byte) ||
+                              std::string_view("-._~+/").find(byte) != std::string_view::npos;
+                     });
 }
 
 std::unique_ptr<Auth> make_bearer_auth(std::string token_file) {

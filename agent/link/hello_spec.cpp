@@ -1,5 +1,7 @@
 #include "agent/link/hello_spec.h"
 
+#include "common/percent_encoding.h"
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -8,24 +10,10 @@ namespace ptth {
 
 namespace {
 
-constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 constexpr std::string_view kSerializedOrigin = "serialized_origin";
 
 Error wrong(std::string what) {
   return {ErrorKind::kConfiguration, Side::kLocal, std::move(what), false};
-}
-
-int hex_digit(char byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  const char lower_case = ascii_lower(byte);
-  return lower_case >= 'a' && lower_case <= 'f' ? lower_case - 'a' + 10 : -1;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& byte : out)
-    byte = ascii_lower(byte);
-  return out;
 }
 
 std::string or_default(const std::string& configured, std::string_view otherwise) {
@@ -40,7 +28,7 @@ std::vector<std::string> or_default(const std::vector<std::string>& configured,
 
 std::string host_in_uri(std::string_view host) {
   const bool is_ipv6 = host.find(':') != std::string_view::npos;
-  return is_ipv6 ? "[" + std::string(host) + "]" : lower(host);
+  return is_ipv6 ? "[" + std::string(host) + "]" : to_lower_case(host);
 }
 
 // Scheme, host and port of the gateway, the scheme's own port left out.
@@ -149,7 +137,7 @@ Result<void> take_lists(const HelloOptions& options, const HelloDefaults& defaul
     spec.fields.add(field.value().name, field.value().value);
   }
   for (const std::string& name : or_default(options.choice_fields, defaults.choice_fields))
-    spec.choice_fields.push_back(lower(name));
+    spec.choice_fields.push_back(to_lower_case(name));
   for (const std::string& host : options.redirect_hosts)
     spec.redirect_hosts.push_back(host_in_uri(host));
   spec.redirect_hosts.push_back(spec.uri.authority.host);
@@ -167,7 +155,7 @@ Result<HelloSpec> make_hello_spec(const HelloDefaults& defaults, const HelloOpti
   spec.uri = std::move(uri).value();
   spec.method = or_default(options.method, defaults.method);
   spec.token = or_default(options.token, defaults.token);
-  spec.offer_field = lower(or_default(options.offer_field, defaults.offer_field));
+  spec.offer_field = to_lower_case(or_default(options.offer_field, defaults.offer_field));
   spec.channels = or_default(options.channels, defaults.channels);
   spec.redirects_max = options.redirects_max;
   spec.interim_answers = options.interim_answers;
@@ -180,7 +168,7 @@ Result<HelloSpec> make_hello_spec(const HelloDefaults& defaults, const HelloOpti
 
 Result<NameAndValue> parse_hello_field(std::string_view text) {
   const size_t colon = text.find(':');
-  const std::string name = lower(text.substr(0, colon));
+  const std::string name = to_lower_case(text.substr(0, colon));
   if (colon == std::string_view::npos || !is_token(name)) {
     return wrong("a field of the hello is written \"Name: value\"");
   }
@@ -226,12 +214,9 @@ std::string encode_alpn_id(std::string_view id) {
   for (const char byte : id) {
     if (byte != '%' && lower_token_byte(byte) != 0) {
       out += byte;
-      continue;
+    } else {
+      append_percent_encoded(out, byte);
     }
-    const auto code = static_cast<unsigned char>(byte);
-    out += '%';
-    out += kHexDigits[code >> 4];
-    out += kHexDigits[code & 0xf];
   }
   return out;
 }
@@ -246,8 +231,8 @@ std::optional<std::string> decode_alpn_id(std::string_view text) {
       continue;
     }
     if (text.size() < 3) return std::nullopt;
-    const int high = hex_digit(text[1]);
-    const int low = hex_digit(text[2]);
+    const int high = hex_value(text[1]);
+    const int low = hex_value(text[2]);
     if (high < 0 || low < 0) return std::nullopt;
     id += static_cast<char>(high * 16 + low);
     text.remove_prefix(3);

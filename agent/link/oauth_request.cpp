@@ -2,6 +2,7 @@
 
 #include "agent/link/oauth_exchange.h"
 #include "common/base64.h"
+#include "common/percent_encoding.h"
 #include "common/secret_file.h"
 
 #include <utility>
@@ -18,32 +19,14 @@ Error wrong(std::string detail) {
   return {ErrorKind::kConfiguration, Side::kLocal, std::move(detail)};
 }
 
-bool is_unreserved(char byte) {
-  return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-         (byte >= '0' && byte <= '9') ||
-         std::string_view("-._~").find(byte) != std::string_view::npos;
-}
-
+// As application/x-www-form-urlencoded has it (RFC 6749 appendix B); "%20" for a space is as good
+// as
+// "+".
 size_t encoded_size(std::string_view text) {
   size_t size = 0;
   for (const char byte : text)
     size += is_unreserved(byte) ? 1 : 3;
   return size;
-}
-
-// application/x-www-form-urlencoded (RFC 6749 appendix B); "%20" for a space is as good as "+".
-void append_encoded(std::string& out, std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  for (const char byte : text) {
-    if (is_unreserved(byte)) {
-      out += byte;
-      continue;
-    }
-    const auto value = static_cast<unsigned char>(byte);
-    out += '%';
-    out += kHex[value >> 4];
-    out += kHex[value & 15];
-  }
 }
 
 // Grows by whole steps that it announces, so that no copy of a secret is left behind.
@@ -55,7 +38,7 @@ class Form {
     longer.append(text_);
     if (!longer.empty()) longer += '&';
     longer.append(name).push_back('=');
-    append_encoded(longer, value);
+    append_percent_encoded(longer, value);
     const Secret wiped(std::move(text_));
     text_ = std::move(longer);
   }
@@ -70,9 +53,9 @@ class Form {
 Secret basic_credentials(const std::string& id, const Secret& secret) {
   std::string pair;
   pair.reserve(encoded_size(id) + encoded_size(secret.reveal()) + 1);
-  append_encoded(pair, id);
+  append_percent_encoded(pair, id);
   pair += ':';
-  append_encoded(pair, secret.reveal());
+  append_percent_encoded(pair, secret.reveal());
   const Secret joined(std::move(pair));
   std::string value;
   value.reserve(2 * joined.reveal().size() + 10);

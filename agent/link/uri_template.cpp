@@ -1,5 +1,6 @@
 #include "agent/link/uri_template.h"
 
+#include "common/percent_encoding.h"
 #include "common/utf8.h"
 
 #include <algorithm>
@@ -11,7 +12,6 @@ namespace {
 
 constexpr size_t kPrefixDigitsMax = 4;  // RFC 6570 section 2.4.1.
 constexpr size_t kEchoMax = 60;
-constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 
 Error wrong(std::string what) {
   return {ErrorKind::kConfiguration, Side::kLocal, std::move(what), false};
@@ -24,26 +24,8 @@ std::string in_quotes(std::string_view text) {
   return out + (text.size() > kEchoMax ? "...\"" : "\"");
 }
 
-bool is_digit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
-
-bool is_letter(char byte) {
-  return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-}
-
-bool is_hexadecimal(char byte) {
-  return is_digit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
-}
-
 bool is_escape(std::string_view text) {
-  return text.size() >= 3 && text[0] == '%' && is_hexadecimal(text[1]) && is_hexadecimal(text[2]);
-}
-
-// RFC 3986 section 2.3.
-bool is_unreserved(char byte) {
-  return is_digit(byte) || is_letter(byte) ||
-         std::string_view("-._~").find(byte) != std::string::npos;
+  return text.size() >= 3 && text[0] == '%' && hex_value(text[1]) >= 0 && hex_value(text[2]) >= 0;
 }
 
 // varname of RFC 6570 section 2.3.
@@ -78,19 +60,6 @@ Result<void> check_literal(std::string_view text) {
     }
   }
   return {};
-}
-
-void append_encoded(std::string& out, std::string_view value) {
-  for (const char byte : value) {
-    if (is_unreserved(byte)) {
-      out += byte;
-      continue;
-    }
-    const auto code = static_cast<unsigned char>(byte);
-    out += '%';
-    out += kHexDigits[code >> 4];
-    out += kHexDigits[code & 0xf];
-  }
 }
 
 // Characters, not bytes (RFC 6570 section 2.4.1).
@@ -273,7 +242,7 @@ void UriTemplate::expand_term(char form, const Term& term, const UriVariable& va
       if (form != 0) out.append(term.name).append("=");
     }
     const std::string_view value = variable.values[index];
-    append_encoded(out, term.prefix == 0 ? value : first_characters(value, term.prefix));
+    append_percent_encoded(out, term.prefix == 0 ? value : first_characters(value, term.prefix));
   }
 }
 

@@ -61,6 +61,15 @@ struct CredentialStage {
   TlsContexts tls_contexts;
 };
 
+GatewayOptions gateway_with(const TestCertificates& certificates, const IdentityFiles& worker) {
+  GatewayOptions gateway;
+  gateway.name = "gw";
+  gateway.tls_options.ca_file = certificates.ca_file();
+  gateway.tls_options.cert_file = worker.cert_file;
+  gateway.tls_options.key_file = worker.key_file;
+  return gateway;
+}
+
 void write_file(const std::string& path, const std::string& text) {
   std::ofstream(path + ".new") << text;
   std::filesystem::rename(path + ".new", path);
@@ -154,11 +163,8 @@ TEST_CASE_FIXTURE(CredentialStage,
   const IdentityFiles later = certificates.issue(request);
   const MountedSecret secret(dir);
   secret.mount(certificates.worker(), "..1");
-  GatewayOptions gateway;
-  gateway.name = "gw";
-  gateway.tls_options.ca_file = certificates.ca_file();
-  gateway.tls_options.cert_file = secret.root + "/tls.crt";
-  gateway.tls_options.key_file = secret.root + "/tls.key";
+  GatewayOptions gateway =
+      gateway_with(certificates, {secret.root + "/tls.crt", secret.root + "/tls.key"});
   CredentialWatch watch = watch_of(gateway);
   const double first_expiry = expiry();
   CHECK(first_expiry > 0);
@@ -174,11 +180,8 @@ TEST_CASE_FIXTURE(CredentialStage,
   TestCertificates certificates;
   const MountedSecret secret(dir);
   secret.mount(certificates.worker(), "..1");
-  GatewayOptions gateway;
-  gateway.name = "gw";
-  gateway.tls_options.ca_file = certificates.ca_file();
-  gateway.tls_options.cert_file = secret.root + "/tls.crt";
-  gateway.tls_options.key_file = secret.root + "/tls.key";
+  GatewayOptions gateway =
+      gateway_with(certificates, {secret.root + "/tls.crt", secret.root + "/tls.key"});
   CredentialWatch watch = watch_of(gateway);
   secret.mount({certificates.worker().cert_file, certificates.gateway().key_file}, "..2");
   CHECK_FALSE(watch.look(0));
@@ -192,11 +195,7 @@ TEST_CASE_FIXTURE(CredentialStage,
 
 TEST_CASE_FIXTURE(CredentialStage, "the end of a certificate is announced, once a day") {
   TestCertificates certificates;
-  GatewayOptions gateway;
-  gateway.name = "gw";
-  gateway.tls_options.ca_file = certificates.ca_file();
-  gateway.tls_options.cert_file = certificates.worker().cert_file;
-  gateway.tls_options.key_file = certificates.worker().key_file;
+  GatewayOptions gateway = gateway_with(certificates, certificates.worker());
   CredentialWatch watch = watch_of(gateway);
   const auto end = static_cast<int64_t>(expiry());
   CHECK_FALSE(watch.look(end - 8 * kDay));
@@ -217,11 +216,7 @@ TEST_CASE_FIXTURE(CredentialStage,
   request.common_name = "short";
   request.valid_to_days = 1;
   const IdentityFiles brief = certificates.issue(request);
-  GatewayOptions gateway;
-  gateway.name = "gw";
-  gateway.tls_options.ca_file = certificates.ca_file();
-  gateway.tls_options.cert_file = brief.cert_file;
-  gateway.tls_options.key_file = brief.key_file;
+  GatewayOptions gateway = gateway_with(certificates, brief);
   CredentialWatch watch = watch_of(gateway);
   const auto end = static_cast<int64_t>(expiry());
   CHECK_FALSE(watch.look(end - kDay));
@@ -249,11 +244,7 @@ TEST_CASE_FIXTURE(CredentialStage,
 
 TEST_CASE_FIXTURE(CredentialStage, "a clock that is set back silences no warning") {
   TestCertificates certificates;
-  GatewayOptions gateway;
-  gateway.name = "gw";
-  gateway.tls_options.ca_file = certificates.ca_file();
-  gateway.tls_options.cert_file = certificates.worker().cert_file;
-  gateway.tls_options.key_file = certificates.worker().key_file;
+  GatewayOptions gateway = gateway_with(certificates, certificates.worker());
   CredentialWatch watch = watch_of(gateway);
   const auto end = static_cast<int64_t>(expiry());
   CHECK_FALSE(watch.look(end + 1000 * kDay));
@@ -268,11 +259,7 @@ TEST_CASE_FIXTURE(CredentialStage, "a clock that is set back silences no warning
 TEST_CASE_FIXTURE(CredentialStage,
                   "credentials that cannot be used are warned of before anything is dialled") {
   TestCertificates certificates;
-  GatewayOptions gateway;
-  gateway.name = "gw";
-  gateway.tls_options.ca_file = certificates.ca_file();
-  gateway.tls_options.cert_file = certificates.expired().cert_file;
-  gateway.tls_options.key_file = certificates.expired().key_file;
+  GatewayOptions gateway = gateway_with(certificates, certificates.expired());
   const CredentialWatch expired = watch_of(gateway);
   gateway.tls_options.cert_file = certificates.not_yet_valid().cert_file;
   gateway.tls_options.key_file = certificates.not_yet_valid().key_file;
