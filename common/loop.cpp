@@ -133,8 +133,18 @@ void Loop::advance(Milliseconds by) {
   turn();
 }
 
+void Loop::linger(Milliseconds by) {
+  CHECK_INVARIANT(clock_ == ClockMode::kManual);
+  manual_now_ms_ += static_cast<uint64_t>(by.count());
+}
+
 uint64_t Loop::now_ms() const {
   return clock_ == ClockMode::kManual ? manual_now_ms_ : uv_now(&uv_);
+}
+
+uint64_t Loop::exact_now_ms() const {
+  constexpr uint64_t kNanosecondsPerMillisecond = 1'000'000;
+  return clock_ == ClockMode::kManual ? manual_now_ms_ : uv_hrtime() / kNanosecondsPerMillisecond;
 }
 
 ByteQueue Loop::SpareQueues::take() {

@@ -99,9 +99,13 @@ class Loop {
   void turn_waiting(Milliseconds at_most);
   // kManual only: moves the clock, firing each timer at its own time, and runs end-of-turn work.
   void advance(Milliseconds by);
+  // kManual only: the current turn takes so long.
+  void linger(Milliseconds by);
 
   // Monotonic; the time at which the current turn began.
   [[nodiscard]] uint64_t now_ms() const;
+  // The same clock, read now: for how long a turn takes.
+  [[nodiscard]] uint64_t exact_now_ms() const;
 
   // Destroys the object at the end of the turn: the way to let go of something from inside its own
   // callback.

@@ -162,7 +162,8 @@ void Http2Session::on_headers(int32_t stream_id) {
 }
 
 void Http2Session::on_settings() {
-  settings_received_ = true;
+  const bool is_first = !std::exchange(settings_received_, true);
+  if (is_first && drains_when_attached_) deadline_.start(options_.limits.settings_timeout);
   maybe_attached();
 }
 
@@ -248,6 +249,7 @@ void Http2Session::write_frames() {
 
 void Http2Session::produce() {
   if (state_ == State::kEnded) return;
+  if (held_input_.empty()) quiet_drain_.on_turn_ending();
   write_frames();
   if (owes_too_much_ && engine_.queued_frames() < streams_.capacity()) {
     owes_too_much_ = false;
@@ -272,6 +274,9 @@ void Http2Session::on_sent() {
 
 void Http2Session::on_deadline() {
   if (state_ == State::kLingering && stream_.unsent_bytes() > 0) {
+    deadline_.start(kLingerTime);
+  } else if (state_ == State::kAttaching && drains_when_attached_ && !settings_received_) {
+    leave();
     deadline_.start(kLingerTime);
   } else if (state_ == State::kAttaching) {
     end({ErrorKind::kTimeout, Side::kGateway,
@@ -311,6 +316,10 @@ void Http2Session::drain() {
   } else if (settings_received_) {
     // The gateway uses the connection, perhaps before it has acknowledged anything.
     drains_when_attached_ = true;
+  } else if (options_.drain_style == DrainStyle::kHoldAndClose) {
+    // HAProxy uses it as soon as TLS is there.
+    drains_when_attached_ = true;
+    deadline_.start(options_.limits.drain_hold);
   } else {
     leave();
   }
@@ -326,7 +335,7 @@ void Http2Session::begin_draining() {
   }
   state_ = State::kDraining;
   if (options_.drain_style == DrainStyle::kHoldAndClose && !gateway_leaving_) {
-    quiet_drain_.begin(streams_.open(), share_.announced());
+    quiet_drain_.begin(streams_.staying(), share_.announced());
   } else {
     maybe_leave();
   }
@@ -363,15 +372,19 @@ void Http2Session::on_ping_ack() {
   maybe_leave();
 }
 
-void Http2Session::on_exchange_ended(size_t open) {
-  quiet_drain_.on_end(open);
+void Http2Session::on_exchange_ending(bool is_brief) {
+  quiet_drain_.before_end(streams_.staying(), is_brief);
+}
+
+void Http2Session::on_exchange_ended() {
+  quiet_drain_.on_end(streams_.staying());
   maybe_leave();
 }
 
 void Http2Session::maybe_leave() {
   if (streams_.open() > 0) return;
   if (state_ == State::kDraining) {
-    if (quiet_drain_.active() && !gateway_leaving_) return;
+    if (quiet_drain_.holds() && !gateway_leaving_) return;
     leave();
   } else if (state_ == State::kServing && gateway_leaving_) {
     end_error_ = {ErrorKind::kClosed, Side::kGateway, "the gateway sent GOAWAY", true};

@@ -79,11 +79,10 @@ class Http2Session final : public Session,
   // Http2Streams::Owner
   [[nodiscard]] Intake intake() const override;
 
-  void on_exchange_begun(size_t open) override { quiet_drain_.on_request(open); }
+  void on_exchange_begun() override { quiet_drain_.on_request(streams_.staying()); }
 
-  void on_exchange_ending(bool is_brief) override { quiet_drain_.before_end(is_brief); }
-
-  void on_exchange_ended(size_t open) override;
+  void on_exchange_ending(bool is_brief) override;
+  void on_exchange_ended() override;
 
   void schedule_output() override { produce_.schedule(); }
 
@@ -91,9 +90,7 @@ class Http2Session final : public Session,
   void announce_limit(uint32_t streams) override;
   void send_probe() override;
 
-  void start_oldest_deferred() override { streams_.start_oldest_deferred(); }
-
-  void start_all_deferred() override { streams_.start_all_deferred(); }
+  void start_deferred(size_t count_max) override { streams_.start_deferred(count_max); }
 
   void leave_now() override { leave(); }
 

@@ -72,7 +72,7 @@ void Http2Streams::on_request_begin(int32_t stream_id) {
     return;
   }
   open_exchange(stream_id).above_capacity = is_full;
-  owner_.on_exchange_begun(exchanges_.size());
+  owner_.on_exchange_begun();
   reader_.emplace(options_.rules);
   reader_stream_id_ = stream_id;
 }
@@ -344,8 +344,9 @@ void Http2Streams::call_off_uploads() {
 // SETTINGS overtake what is queued, and so reach the gateway before the end of the stream does.
 void Http2Streams::prepare_end(Exchange& exchange) {
   if (std::exchange(exchange.end_prepared, true)) return;
-  owner_.on_exchange_ending(exchange.request_ended() &&
-                            exchange.response_bytes() <= kBriefAnswerMax);
+  exchange.ends_briefly = exchange.request_ended() && exchange.response_bytes() <= kBriefAnswerMax;
+  if (exchange.ends_briefly) ++ending_;
+  owner_.on_exchange_ending(exchange.ends_briefly);
 }
 
 void Http2Streams::reset(Exchange& exchange, uint32_t code) {
@@ -383,10 +384,11 @@ void Http2Streams::on_stream_closed(int32_t stream_id, uint32_t code) {
   }
   exchange->finish(verdict);
   remove(*exchange);
-  owner_.on_exchange_ended(exchanges_.size());
+  owner_.on_exchange_ended();
 }
 
 void Http2Streams::remove(Exchange& exchange) {
+  if (exchange.ends_briefly) --ending_;
   const size_t index = exchange.list_index;
   loop_.retire(std::move(exchanges_[index]));
   if (index + 1 != exchanges_.size()) {
@@ -424,20 +426,16 @@ void Http2Streams::start_received() {
   received_.clear();
 }
 
-void Http2Streams::start_oldest_deferred() {
-  Exchange* oldest = nullptr;
-  for (const auto& exchange : exchanges_) {
-    if (!exchange->deferred()) continue;
-    if (oldest == nullptr || exchange->stream_id() < oldest->stream_id()) oldest = exchange.get();
+void Http2Streams::start_deferred(size_t count_max) {
+  std::vector<int32_t> deferred;
+  for (const auto& exchange : exchanges_)
+    if (exchange->deferred()) deferred.push_back(exchange->stream_id());
+  std::ranges::sort(deferred);
+  deferred.resize(std::min(deferred.size(), count_max));
+  for (const int32_t stream_id : deferred) {
+    Exchange* const exchange = find(stream_id);
+    if (exchange != nullptr && exchange->deferred()) exchange->start_deferred(origin_);
   }
-  if (oldest != nullptr) oldest->start_deferred(origin_);
-}
-
-void Http2Streams::start_all_deferred() {
-  // By index: a start may add to the list's end, and ends nothing at once.
-  // NOLINTNEXTLINE(modernize-loop-convert)
-  for (size_t index = 0; index < exchanges_.size(); ++index)
-    if (exchanges_[index]->deferred()) exchanges_[index]->start_deferred(origin_);
 }
 
 void Http2Streams::refuse_deferred() {

@@ -36,12 +36,11 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
       kRefuse,  // The gateway can send them elsewhere.
     };
     [[nodiscard]] virtual Intake intake() const = 0;
-    // open: how many exchanges there are from then on.
-    virtual void on_exchange_begun(size_t open) = 0;
+    virtual void on_exchange_begun() = 0;
     // It will end with the next write. Brief: it certainly ends there, and no window of the gateway
     // can hold it up.
     virtual void on_exchange_ending(bool is_brief) = 0;
-    virtual void on_exchange_ended(size_t open) = 0;
+    virtual void on_exchange_ended() = 0;
     // There is something to send.
     virtual void schedule_output() = 0;
 
@@ -70,6 +69,9 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
 
   [[nodiscard]] size_t open() const { return exchanges_.size(); }
 
+  // Without those that certainly end with the next write.
+  [[nodiscard]] size_t staying() const { return exchanges_.size() - ending_; }
+
   // Whether there has been a stream.
   [[nodiscard]] bool any_yet() const { return last_stream_id_ > 0; }
 
@@ -92,8 +94,8 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   void give_up_stalled(Milliseconds patience);
   // What has come in the bytes that were just received, and was not taken back in them.
   void start_received();
-  void start_oldest_deferred();
-  void start_all_deferred();
+  // The oldest of those whose start was deferred.
+  void start_deferred(size_t count_max);
   // Whatever the origin has not seen, the gateway can send elsewhere.
   void refuse_deferred();
   void cancel_all();
@@ -152,6 +154,7 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   ExchangeSurroundings around_;
   OwnResets own_resets_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
+  size_t ending_ = 0;  // Of them, those that end briefly.
   // The stream whose HEADERS are being received: one at a time on a connection (RFC 9113
   // section 6.10).
   std::optional<RequestReader> reader_;

@@ -9,19 +9,29 @@ namespace {
 
 // Between the answer to one probe and the next.
 constexpr Milliseconds kProbePause{20};
-// Rounds in which nothing came or ended: before an idle link is left, before the limit of another
-// is lowered, and before a user is answered so that he asks again. The users must have had the time
-// to react to what they were sent, also where the machine has more to do than it can.
-constexpr int kRoundsBeforeLeaving = 4;
-constexpr int kRoundsBeforeLowering = 2;
-constexpr int kRoundsBeforeRelease = 2;
-// When a user who was answered did not ask again: whoever is answered next could cross him.
-constexpr int kRoundsBeforeNextRelease = 12;
+// Rounds in which nothing came or ended, before a limit is lowered or users are answered. The users
+// must have had the time to react to what they were sent, also where the machine has more to do
+// than it can.
+constexpr int kQuietRounds = 2;
+// On an idle link nobody waits: before its limit is lowered to one, and before it is left without
+// the request that would fill it.
+constexpr int kIdleRoundsBeforeLowering = 10;
+constexpr int kIdleRoundsBeforeLeaving = 6;
+// A turn that took longer says nothing of what has come meanwhile.
+constexpr uint64_t kTurnMaxMs = 5;
+// How many requests may cross a lowered limit: as many as are open, within these bounds.
+constexpr uint32_t kRoomMin = 2;
+constexpr uint32_t kRoomMax = 8;
+
+uint32_t room_above(size_t open) {
+  return std::clamp(static_cast<uint32_t>(open), kRoomMin, kRoomMax);
+}
 
 }  // namespace
 
 QuietDrain::QuietDrain(Loop& loop, Milliseconds patience, Actions& session)
-    : session_(session),
+    : loop_(loop),
+      session_(session),
       patience_(patience),
       release_(loop, [this] { on_patience_over(); }),
       next_probe_(loop, [this] { probe(); }) {}
@@ -39,12 +49,12 @@ void QuietDrain::begin(size_t open, uint32_t limit) {
 // Nobody waits for longer, be it for exchanges that take their time or for a gateway that answers
 // no PING.
 void QuietDrain::on_patience_over() {
-  if (open_ == 0) {
+  if (!std::exchange(is_answering_, false) && open_ == 0) {
     session_.leave_now();
     return;
   }
   release_.start(patience_);
-  session_.start_all_deferred();
+  session_.start_deferred(open_);
 }
 
 void QuietDrain::probe() {
@@ -60,8 +70,7 @@ void QuietDrain::lower_to(uint32_t limit) {
 }
 
 void QuietDrain::take_back_limit() {
-  limit_ = std::max(first_limit_, static_cast<uint32_t>(open_) + 1);
-  session_.announce_limit(limit_);
+  lower_to(std::max(first_limit_, static_cast<uint32_t>(open_) + 1));
   stage_ = Stage::kWaiting;
 }
 
@@ -69,52 +78,68 @@ void QuietDrain::on_request(size_t open) {
   open_ = open;
   if (!holds()) return;
   disturbed_ = true;
-  if (open >= limit_ && !limit_is_known_) {
+  if (open < limit_) return;
+  if (limit_is_known_) {
+    on_filled();
+  } else {
     take_back_limit();
-    return;
   }
-  if (open >= limit_) {
-    stage_ = Stage::kFilled;
-    stop();
-    session_.start_all_deferred();
-    return;
-  }
-  // What was known of the gateway's side is no longer true.
-  if (stage_ == Stage::kReleasing) stage_ = Stage::kWaiting;
+}
+
+void QuietDrain::on_filled() {
+  stage_ = Stage::kFilled;
+  stop();
+  session_.start_deferred(open_);
 }
 
 void QuietDrain::on_probe_answered() {
-  if (!probe_under_way_) return;
-  probe_under_way_ = false;
-  if (!holds()) return;
+  round_is_over_ = std::exchange(probe_under_way_, false);
+  is_answering_ = true;
+  answered_at_ms_ = loop_.exact_now_ms();
+}
+
+void QuietDrain::on_turn_ending() {
+  if (!std::exchange(round_is_over_, false) || !holds()) return;
   next_probe_.start(kProbePause);
+  if (loop_.exact_now_ms() - answered_at_ms_ > kTurnMaxMs) disturbed_ = true;
   quiet_rounds_ = std::exchange(disturbed_, false) ? 0 : quiet_rounds_ + 1;
+  if (!limit_is_known_) return;
   if (open_ == 0) {
-    if (quiet_rounds_ >= kRoundsBeforeLeaving) session_.leave_now();
-  } else if (stage_ == Stage::kWaiting && quiet_rounds_ >= kRoundsBeforeLowering) {
-    leave_room_for_one();
-  } else if (stage_ == Stage::kLowered && quiet_rounds_ >= rounds_before_release_) {
-    stage_ = Stage::kReleasing;
-    session_.start_oldest_deferred();
+    go_on_idle();
+  } else if (quiet_rounds_ >= kQuietRounds) {
+    go_on();
   }
 }
 
-void QuietDrain::leave_room_for_one() {
-  const auto limit = static_cast<uint32_t>(open_) + 1;
-  if (limit < limit_) lower_to(limit);
-  stage_ = Stage::kLowered;
+void QuietDrain::go_on() {
   quiet_rounds_ = 0;
-  rounds_before_release_ = kRoundsBeforeRelease;
+  stage_ = Stage::kLowered;
+  const uint32_t room = limit_ - static_cast<uint32_t>(open_);
+  if (room > room_above(open_)) {
+    lower_to(static_cast<uint32_t>(open_) + room_above(open_));
+  } else {
+    session_.start_deferred(room);
+  }
 }
 
-void QuietDrain::before_end(bool is_brief) {
-  if (stage_ == Stage::kFilled && limit_ > 1) {
-    session_.announce_limit(--limit_);
-  } else if (stage_ == Stage::kReleasing && is_brief && open_ <= limit_) {
-    stage_ = Stage::kLowered;
-    rounds_before_release_ = kRoundsBeforeNextRelease;
-    lower_to(static_cast<uint32_t>(open_));
+void QuietDrain::go_on_idle() {
+  const bool is_lowered = limit_ == 1;
+  if (quiet_rounds_ < (is_lowered ? kIdleRoundsBeforeLeaving : kIdleRoundsBeforeLowering)) return;
+  if (is_lowered) {
+    session_.leave_now();
+    return;
   }
+  quiet_rounds_ = 0;
+  stage_ = Stage::kLowered;
+  lower_to(1);
+}
+
+// A long answer may end here and stay with the gateway for as long as its user takes.
+void QuietDrain::before_end(size_t open, bool is_brief) {
+  open_ = open;
+  const bool is_known_to_end = stage_ == Stage::kLowered && is_brief;
+  if ((stage_ == Stage::kFilled || is_known_to_end) && limit_ > 1)
+    session_.announce_limit(--limit_);
 }
 
 void QuietDrain::on_gateway_reset() {
@@ -127,7 +152,6 @@ void QuietDrain::on_gateway_reset() {
 void QuietDrain::on_end(size_t open) {
   open_ = open;
   disturbed_ = true;
-  if (open == 0 && stage_ == Stage::kFilled) session_.leave_now();
 }
 
 void QuietDrain::stop() {

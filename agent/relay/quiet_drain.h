@@ -8,17 +8,26 @@
 // there until the next request picks it, and that request fails without a retry (seen on 3.0,
 // connect_server in its backend.c). The one way out of the pool that costs nothing is to be filled:
 // the request that uses its last free stream takes the link out, and it comes back only when a
-// stream ends while the limit leaves room. So new requests wait here, unseen by the origin, until
-// the gateway is quiet (nothing came or ended during some pauses and round trips). Then the limit
-// is lowered to one more than is open: who comes next fills the link. If nobody does, because all
-// its users wait for us, one of them is answered; the write that ends his exchange lowers the limit
-// to what was open, and his next request fills the link. From then on the limit falls with each
-// exchange that ends, nothing new comes, and all that came is served. An idle link is left once it
-// was idle for long enough: a request that crosses its end is one that HAProxy may try again.
+// stream ends while the limit leaves room.
 //
-// A request that crosses a lowered limit on its way leaves the link in the pool and full, which is
-// what fails the next one: the limit is taken back at once. It is rare that one crosses, and rarer
-// that the next comes before that, as long as whoever was slow to ask again is waited for.
+// So the limit has to come down to what is open, and must never be found there by a request that
+// did not fill the link itself:
+//  1. New requests wait here, unseen by the origin, until the gateway is quiet (nothing came or
+//     ended during some pauses and round trips).
+//  2. The limit falls at once, but to some more than is open: as many may cross it on their way.
+//  3. Who comes from then on waits here too, and takes of that room. When it is quiet before all
+//     of it is taken, because all users wait for us, as many of them are answered as there is room.
+//  4. From then on the limit falls by one with each exchange that ends, in the same write. What
+//     crosses that finds as much room as before, while whoever was answered comes back and takes
+//     some of what is left, up to the one who fills the link.
+//  5. Then nothing new comes, all that came is served, and the link ends with the last of it.
+// An idle link has nobody to answer. Its limit falls to one, so that the next request fills it. If
+// none comes for some rounds it is left, and at most one can cross that: a gateway that may try
+// again does so, but when a link ends under several requests HAProxy tries the first of them on
+// that very link, in vain.
+//
+// If more requests than there was room for cross the limit of step 2 (or, on an idle link, any),
+// the link is in the pool and full: the limit is taken back at once.
 
 #include "common/loop.h"
 
@@ -35,9 +44,8 @@ class QuietDrain {
     virtual void announce_limit(uint32_t streams) = 0;
     // A PING; its answer is told by on_probe_answered().
     virtual void send_probe() = 0;
-    // Exchanges that were deferred begin: the oldest, or all.
-    virtual void start_oldest_deferred() = 0;
-    virtual void start_all_deferred() = 0;
+    // Exchanges that were deferred begin: the oldest so many, or all.
+    virtual void start_deferred(size_t count_max) = 0;
     virtual void leave_now() = 0;
 
    protected:
@@ -47,17 +55,19 @@ class QuietDrain {
   // patience: how long a request waits at most.
   QuietDrain(Loop& loop, Milliseconds patience, Actions& session);
 
-  // `open` is, here and below, the number of exchanges on the link from then on.
+  // `open` is, here and below, the number of exchanges on the link once what is prepared is
+  // written: those that certainly end there do not count.
   // limit: what the gateway has been told.
   void begin(size_t open, uint32_t limit);
 
-  [[nodiscard]] bool active() const { return stage_ != Stage::kIdle; }
-
-  // New exchanges are to be deferred.
+  // New exchanges are to be deferred. When that is over, the link is left with its last exchange.
   [[nodiscard]] bool holds() const { return stage_ != Stage::kIdle && stage_ != Stage::kFilled; }
 
   void on_request(size_t open);
   void on_probe_answered();
+
+  // All that had come from the gateway was looked at, and nothing is written yet.
+  void on_turn_ending();
 
   // The gateway has acknowledged every limit that it was told: what comes from now on was sent in
   // their knowledge.
@@ -65,7 +75,7 @@ class QuietDrain {
 
   // An exchange will end with the next write. An answer is brief when it certainly ends there, and
   // no window of the gateway can hold it up.
-  void before_end(bool is_brief);
+  void before_end(size_t open, bool is_brief);
   // The gateway gave up a stream, and so has room again.
   void on_gateway_reset();
   // An exchange has ended.
@@ -74,29 +84,34 @@ class QuietDrain {
 
  private:
   enum class Stage {
-    kIdle,       // Not draining.
-    kWaiting,    // For quiet.
-    kLowered,    // The limit leaves room for one: waiting for the request that fills the link.
-    kReleasing,  // None came: the next brief answer lowers the limit to what is open.
-    kFilled,     // The gateway sends nothing here.
+    kIdle,     // Not draining.
+    kWaiting,  // For quiet.
+    kLowered,  // The limit is near what is open: waiting for the requests that fill the link.
+    kFilled,   // The gateway sends nothing here.
   };
 
   void probe();
   void on_patience_over();
-  void leave_room_for_one();
+  void go_on();
+  void go_on_idle();
   void lower_to(uint32_t limit);
   void take_back_limit();
+  void on_filled();
 
+  Loop& loop_;
   Actions& session_;
   const Milliseconds patience_;
   uint32_t first_limit_ = 0;
   uint32_t limit_ = 0;
+  // Of the limits that did not fall along with the end of an exchange.
   bool limit_is_known_ = true;
   int quiet_rounds_ = 0;  // Undisturbed, up to now.
-  int rounds_before_release_ = 0;
   size_t open_ = 0;
   Stage stage_ = Stage::kIdle;
   bool probe_under_way_ = false;
+  bool is_answering_ = false;  // Since the patience was last over.
+  uint64_t answered_at_ms_ = 0;
+  bool round_is_over_ = false;
   bool disturbed_ = false;  // By a request or an end since the last answer to a probe.
   Timer release_;
   Timer next_probe_;

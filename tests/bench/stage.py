@@ -3,6 +3,7 @@ the splice that plays the gateway. Everything listens on free ports of 127.0.0.1
 `with` block."""
 
 import contextlib
+import fcntl
 import os
 import selectors
 import shutil
@@ -10,8 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 START_SECONDS = 20
 
@@ -53,9 +56,21 @@ def process(command, **options):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the kernel gives to connections, and none that another process was given by this function a
+    moment ago: either would be taken until it is listened to."""
+    ports = range(10_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
+    with open(Path(tempfile.gettempdir()) / f"ptth-ports-{os.getuid()}", "a+") as last_given:
+        fcntl.flock(last_given, fcntl.LOCK_EX)
+        last_given.seek(0)
+        given = int(last_given.read() or 0)
+        for step in range(1, len(ports)):
+            port = ports[(given + step) % len(ports)]
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                last_given.truncate(0)
+                last_given.write(str(given + step))
+                return port
+    raise BenchError("no port is free")
 
 
 class Certificates:

@@ -106,7 +106,8 @@ def test_gateways_come_go_and_change_under_load_and_nothing_is_lost(tmp_path, ce
             loader.join()
             assert result["2xx"] == count
             assert len(origin.requests) == count
-            assert curl(b.url("/")).stdout == b"ok"
+            # It was replaced just now, perhaps before it had been attached.
+            wait_until(lambda: curl(b.url("/")).stdout == b"ok", "b serving")
 
 
 def test_a_gateway_that_is_removed_ends_what_is_in_flight_and_leaves_no_metrics(tmp_path, certificates):

@@ -411,11 +411,11 @@ void answer_pings(ScriptedGateway& gateway, int count) {
     answer_ping(gateway);
 }
 
-// The first round counts for nothing: it began before what disturbed it. So does the round with
-// which a limit is lowered.
+// The first round counts for nothing: it began before what disturbed it.
 constexpr int kPingsUntilLowered = 1 + 2;
 constexpr int kPingsUntilRelease = 2;
-constexpr int kPingsUntilIdleEnd = 1 + 4;
+constexpr int kPingsUntilIdleLowered = 1 + 10;
+constexpr int kPingsUntilIdleEnd = 6;
 
 // Told after the session's first SETTINGS.
 std::optional<uint32_t> last_limit(ScriptedGateway& gateway) {
@@ -457,22 +457,28 @@ TEST_CASE("a quiet drain serves all that came, and lets the gateway fill the lin
   answer_pings(gateway, kPingsUntilLowered - 1);
   CHECK_FALSE(last_limit(gateway).has_value());
   answer_ping(gateway);
-  CHECK(last_limit(gateway) == 3U);
+  CHECK(last_limit(gateway) == 4U);  // Two are open, and two may be on their way.
   acknowledge(gateway);
   CHECK(gateway.scripted_origin.calls.size() == 1);
   answer_pings(gateway, kPingsUntilRelease);
   CHECK(gateway.scripted_origin.calls.size() == 2);
-  answer_briefly(gateway, 0);
-  CHECK(limit_before_end(gateway, 1).limit == 2);
+  for (size_t call = 0; call < 2; ++call)
+    answer_briefly(gateway, call);
+  CHECK(limit_before_end(gateway, 1).limit == 3);
   CHECK(limit_before_end(gateway, 1).end_follows);
+  CHECK(limit_before_end(gateway, 3).limit == 2);
+  CHECK(limit_before_end(gateway, 3).end_follows);
   acknowledge(gateway);
-  gateway.get(5);  // The link is full, and nothing more can come.
-  REQUIRE(gateway.scripted_origin.calls.size() == 3);
-  answer_briefly(gateway, 1);
-  CHECK(limit_before_end(gateway, 3).limit == 1);
-  CHECK_FALSE(gateway.goaway_code().has_value());
+  acknowledge(gateway);
+  gateway.get(5);
+  CHECK(gateway.scripted_origin.calls.size() == 2);
+  gateway.get(7);  // The link is full, and nothing more can come.
+  REQUIRE(gateway.scripted_origin.calls.size() == 4);
   answer_briefly(gateway, 2);
-  CHECK(gateway.status(5) == "204");
+  CHECK(limit_before_end(gateway, 5).limit == 1);
+  CHECK_FALSE(gateway.goaway_code().has_value());
+  answer_briefly(gateway, 3);
+  CHECK(gateway.status(7) == "204");
   CHECK(gateway.goaway_code() == kNoError);
   CHECK(gateway.count(ptth::kFrameReset, 3) == 0);
   // The connection is closed only when the gateway has read everything.
@@ -489,40 +495,120 @@ TEST_CASE("a quiet drain takes who comes by himself to fill the link") {
   gateway.session().drain();
   gateway.get(3);
   answer_pings(gateway, kPingsUntilLowered);
-  acknowledge(gateway);
+  REQUIRE(last_limit(gateway) == 4U);
+  SUBCASE("once the limit is known") {
+    acknowledge(gateway);
+    gateway.get(5);
+  }
+  SUBCASE("also when the first of them crossed it") {
+    gateway.get(5);
+    acknowledge(gateway);
+  }
   CHECK(gateway.scripted_origin.calls.size() == 1);
-  gateway.get(5);
-  REQUIRE(gateway.scripted_origin.calls.size() == 3);
-  for (size_t call = 0; call < 3; ++call)
+  gateway.get(7);
+  REQUIRE(gateway.scripted_origin.calls.size() == 4);
+  for (size_t call = 0; call < 4; ++call)
     answer_briefly(gateway, call);
+  CHECK(last_limit(gateway) == 1U);
   CHECK(gateway.goaway_code() == kNoError);
 }
 
-TEST_CASE("a user who was answered and is slow to ask again is waited for") {
+TEST_CASE("as many users are answered as may ask again before the link is full, the oldest first") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  gateway.session().drain();
+  for (int32_t stream_id = 1; stream_id <= 19; stream_id += 2)
+    gateway.get(stream_id);
+  answer_pings(gateway, kPingsUntilLowered);
+  REQUIRE(last_limit(gateway) == 18U);
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilRelease);
+  REQUIRE(gateway.scripted_origin.calls.size() == 8);
+  for (size_t call = 0; call < 8; ++call)
+    answer_briefly(gateway, call);
+  CHECK(gateway.status(15) == "204");
+  REQUIRE(last_limit(gateway) == 10U);
+  // Five of the eight ask again, and then it is quiet.
+  for (int32_t stream_id = 21; stream_id <= 29; stream_id += 2)
+    gateway.get(stream_id);
+  answer_pings(gateway, kPingsUntilLowered);
+  CHECK(gateway.scripted_origin.calls.size() == 8 + 3);
+  CHECK(last_limit(gateway) == 10U);
+}
+
+TEST_CASE(
+    "the limit does not fall with the end of a long answer, which the gateway may still have") {
   ScriptedGateway gateway(quiet_drain_options());
   gateway.attach();
   gateway.get(1);
   gateway.session().drain();
   gateway.get(3);
-  gateway.get(5);
   answer_pings(gateway, kPingsUntilLowered);
   acknowledge(gateway);
-  answer_pings(gateway, kPingsUntilRelease);
-  answer_briefly(gateway, 0);
-  acknowledge(gateway);
-  REQUIRE(last_limit(gateway) == 3U);
-  REQUIRE(gateway.scripted_origin.calls.size() == 2);
-  // Were another one answered, his next request and the first one's would come together.
-  answer_pings(gateway, 1 + 10);
-  answer_briefly(gateway, 1);
-  CHECK(last_limit(gateway) == 3U);
-  gateway.get(7);
-  gateway.get(9);
-  CHECK(gateway.scripted_origin.calls.size() == 5);
+  REQUIRE(last_limit(gateway) == 4U);
+  gateway.call(0).answer_head(200, BodyKind::kUnknown);
+  gateway.call(0).answer_body(std::string(size_t{9} * 1024, 'x'));
+  gateway.call(0).answer_end();
+  gateway.loop.advance(Milliseconds(0));
+  REQUIRE(limit_before_end(gateway, 1).end_follows);
+  CHECK(last_limit(gateway) == 4U);
+  // There is more room now than is wanted.
+  answer_pings(gateway, kPingsUntilLowered);
   CHECK(last_limit(gateway) == 3U);
 }
 
-TEST_CASE("an idle session leaves quietly after some round trips, or when none comes back") {
+TEST_CASE("who comes while answers are still to be written does not fill the link") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  gateway.get(1);
+  gateway.session().drain();
+  gateway.get(3);
+  answer_pings(gateway, kPingsUntilLowered);
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilRelease);
+  REQUIRE(gateway.scripted_origin.calls.size() == 2);
+  for (size_t call = 0; call < 2; ++call) {
+    gateway.call(call).answer_head(204, BodyKind::kNone);
+    gateway.call(call).answer_end();
+  }
+  gateway.get(5);
+  REQUIRE(limit_before_end(gateway, 3).end_follows);
+  CHECK(last_limit(gateway) == 2U);
+  CHECK(gateway.scripted_origin.calls.size() == 2);
+  gateway.get(7);
+  CHECK(gateway.scripted_origin.calls.size() == 4);
+}
+
+TEST_CASE("a link that is being attached is drained once it is attached") {
+  // HAProxy sends requests on it as soon as TLS is there.
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.session().drain();
+  gateway.loop.advance(Milliseconds(0));
+  REQUIRE_FALSE(gateway.goaway_code().has_value());
+  gateway.attach();
+  gateway.get(1);
+  answer_pings(gateway, kPingsUntilLowered);
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilRelease);
+  REQUIRE(gateway.scripted_origin.calls.size() == 1);
+  answer_briefly(gateway, 0);
+  CHECK(gateway.status(1) == "204");
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilIdleLowered);
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilIdleEnd);
+  CHECK(gateway.goaway_code() == kNoError);
+}
+
+TEST_CASE("a link whose gateway says nothing is not waited for with a drain") {
+  const SessionOptions options = quiet_drain_options();
+  ScriptedGateway gateway(options);
+  gateway.session().drain();
+  gateway.loop.advance(options.limits.drain_hold);
+  CHECK(gateway.goaway_code() == kNoError);
+}
+
+TEST_CASE("an idle link is left after some round trips, or when none comes back") {
   for (const bool gateway_answers : {true, false}) {
     CAPTURE(gateway_answers);
     const SessionOptions options = quiet_drain_options();
@@ -530,6 +616,9 @@ TEST_CASE("an idle session leaves quietly after some round trips, or when none c
     gateway.attach();
     gateway.session().drain();
     if (gateway_answers) {
+      answer_pings(gateway, kPingsUntilIdleLowered);
+      CHECK(last_limit(gateway) == 1U);
+      acknowledge(gateway);
       answer_pings(gateway, kPingsUntilIdleEnd - 1);
       CHECK_FALSE(gateway.goaway_code().has_value());
       answer_ping(gateway);
@@ -537,40 +626,99 @@ TEST_CASE("an idle session leaves quietly after some round trips, or when none c
       CHECK_FALSE(gateway.goaway_code().has_value());
       gateway.loop.advance(options.limits.drain_hold);
     }
-    CHECK_FALSE(last_limit(gateway).has_value());
     CHECK(gateway.goaway_code() == kNoError);
     CHECK(gateway.stream.is_shut_down());
   }
 }
 
-TEST_CASE("a request that crosses a lowered limit gets the old one back, and the drain goes on") {
+TEST_CASE("an idle link is left with the first request that comes, which fills it") {
   ScriptedGateway gateway(quiet_drain_options());
   gateway.attach();
-  gateway.get(1);
   gateway.session().drain();
-  answer_pings(gateway, kPingsUntilLowered);
-  REQUIRE(last_limit(gateway) == 2U);
-  SUBCASE("that leaves room for one") {
+  answer_pings(gateway, kPingsUntilIdleLowered);
+  acknowledge(gateway);
+  gateway.get(1);
+  REQUIRE(gateway.scripted_origin.calls.size() == 1);
+  CHECK_FALSE(gateway.goaway_code().has_value());
+  answer_briefly(gateway, 0);
+  CHECK(gateway.status(1) == "204");
+  CHECK(gateway.goaway_code() == kNoError);
+}
+
+TEST_CASE("a request in the same bytes as the answer to a PING disturbs the quiet") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  gateway.session().drain();
+  answer_pings(gateway, kPingsUntilIdleLowered - 1);
+  gateway.loop.advance(Milliseconds(20));
+  std::vector<uint8_t> bytes =
+      ptth::make_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+  const std::vector<uint8_t> request =
+      ptth::make_frame(ptth::kFrameHeaders, ptth::kFlagEndStream | ptth::kFlagEndHeaders, 1,
+                       ptth::encode_fields(ptth::request_fields("GET", "/")));
+  bytes.insert(bytes.end(), request.begin(), request.end());
+  gateway.send(bytes);
+  CHECK_FALSE(last_limit(gateway).has_value());
+}
+
+TEST_CASE("a turn that took long is not quiet: what came meanwhile is still unread") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  gateway.session().drain();
+  answer_pings(gateway, kPingsUntilIdleLowered - 1);
+  gateway.loop.advance(Milliseconds(20));
+  gateway.stream.deliver(
+      ptth::make_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8)));
+  gateway.loop.linger(Milliseconds(6));
+  gateway.loop.turn();
+  CHECK_FALSE(last_limit(gateway).has_value());
+}
+
+TEST_CASE("an idle link whose gateway is far away is not left early, but once it is silent") {
+  const SessionOptions options = quiet_drain_options();
+  ScriptedGateway gateway(options);
+  gateway.attach();
+  gateway.session().drain();
+  const Milliseconds round_trip(200);
+  for (Milliseconds passed(0); passed <= options.limits.drain_hold; passed += round_trip) {
+    gateway.loop.advance(round_trip);
+    gateway.send_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+    CHECK_FALSE(gateway.goaway_code().has_value());
+  }
+  gateway.loop.advance(2 * options.limits.drain_hold);
+  CHECK(gateway.goaway_code() == kNoError);
+}
+
+TEST_CASE("requests that cross a lowered limit get the old one back, and the drain goes on") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  SUBCASE("more than there was room for") {
+    gateway.get(1);
+    gateway.session().drain();
+    answer_pings(gateway, kPingsUntilLowered);
+    REQUIRE(last_limit(gateway) == 3U);
     gateway.get(3);
+    CHECK(last_limit(gateway) == 3U);
     gateway.get(5);
   }
-  SUBCASE("to what is open") {
-    acknowledge(gateway);
-    answer_pings(gateway, kPingsUntilRelease);
-    answer_briefly(gateway, 0);
+  SUBCASE("on an idle link, any") {
+    gateway.session().drain();
+    answer_pings(gateway, kPingsUntilIdleLowered);
     REQUIRE(last_limit(gateway) == 1U);
-    gateway.get(3);
+    gateway.get(1);
   }
   // Else the link would be full in HAProxy's pool, and the next request fail.
   CHECK(last_limit(gateway) == SessionOptions().capacity);
   acknowledge(gateway);
+  acknowledge(gateway);
   gateway.loop.advance(SessionOptions().limits.drain_hold);
   for (size_t call = 0; call < gateway.scripted_origin.calls.size(); ++call) {
-    if (!gateway.status(static_cast<int32_t>(2 * call + 1)).empty()) continue;
     answer_briefly(gateway, call);
     CHECK(gateway.status(static_cast<int32_t>(2 * call + 1)) == "204");
   }
   CHECK_FALSE(gateway.goaway_code().has_value());
+  answer_pings(gateway, kPingsUntilIdleLowered);
+  acknowledge(gateway);
   answer_pings(gateway, kPingsUntilIdleEnd);
   CHECK(gateway.goaway_code() == kNoError);
 }
@@ -578,22 +726,17 @@ TEST_CASE("a request that crosses a lowered limit gets the old one back, and the
 TEST_CASE("a gateway that gives up a request while it drains has room for one more, which waits") {
   ScriptedGateway gateway(quiet_drain_options());
   gateway.attach();
-  gateway.get(1);
   gateway.session().drain();
-  answer_pings(gateway, kPingsUntilLowered);
+  answer_pings(gateway, kPingsUntilIdleLowered);
   acknowledge(gateway);
-  answer_pings(gateway, kPingsUntilRelease);
-  answer_briefly(gateway, 0);
-  CHECK(limit_before_end(gateway, 1).limit == 1);
-  acknowledge(gateway);
+  gateway.get(1);
+  REQUIRE(gateway.scripted_origin.calls.size() == 1);
+  gateway.send_frame(ptth::kFrameReset, 0, 1, {0, 0, 0, 8});
+  CHECK_FALSE(gateway.goaway_code().has_value());
   gateway.get(3);
   REQUIRE(gateway.scripted_origin.calls.size() == 2);
-  gateway.send_frame(ptth::kFrameReset, 0, 3, {0, 0, 0, 8});
-  CHECK_FALSE(gateway.goaway_code().has_value());
-  gateway.get(5);
-  REQUIRE(gateway.scripted_origin.calls.size() == 3);
-  answer_briefly(gateway, 2);
-  CHECK(gateway.status(5) == "204");
+  answer_briefly(gateway, 1);
+  CHECK(gateway.status(3) == "204");
   CHECK(gateway.goaway_code() == kNoError);
 }
 
