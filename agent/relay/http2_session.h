@@ -92,7 +92,7 @@ class Http2Session final : public Session,
 
   void start_deferred(size_t count_max) override { streams_.start_deferred(count_max); }
 
-  void leave_now() override { leave(); }
+  void leave_with_last_exchange() override { maybe_leave(); }
 
   // Liveness::Actions
   void send_ping() override { submit_ping(); }

@@ -50,7 +50,7 @@ void QuietDrain::begin(size_t open, uint32_t limit) {
 // no PING.
 void QuietDrain::on_patience_over() {
   if (!std::exchange(is_answering_, false) && open_ == 0) {
-    session_.leave_now();
+    leave();
     return;
   }
   release_.start(patience_);
@@ -92,6 +92,12 @@ void QuietDrain::on_filled() {
   session_.start_deferred(open_);
 }
 
+void QuietDrain::leave() {
+  stage_ = Stage::kFilled;
+  stop();
+  session_.leave_with_last_exchange();
+}
+
 void QuietDrain::on_probe_answered() {
   round_is_over_ = std::exchange(probe_under_way_, false);
   is_answering_ = true;
@@ -126,7 +132,7 @@ void QuietDrain::go_on_idle() {
   const bool is_lowered = limit_ == 1;
   if (quiet_rounds_ < (is_lowered ? kIdleRoundsBeforeLeaving : kIdleRoundsBeforeLowering)) return;
   if (is_lowered) {
-    session_.leave_now();
+    leave();
     return;
   }
   quiet_rounds_ = 0;

@@ -46,7 +46,8 @@ class QuietDrain {
     virtual void send_probe() = 0;
     // Exchanges that were deferred begin: the oldest so many, or all.
     virtual void start_deferred(size_t count_max) = 0;
-    virtual void leave_now() = 0;
+    // At once if there is none.
+    virtual void leave_with_last_exchange() = 0;
 
    protected:
     ~Actions() = default;
@@ -87,7 +88,7 @@ class QuietDrain {
     kIdle,     // Not draining.
     kWaiting,  // For quiet.
     kLowered,  // The limit is near what is open: waiting for the requests that fill the link.
-    kFilled,   // The gateway sends nothing here.
+    kFilled,   // The gateway sends nothing here, or nothing more is waited for.
   };
 
   void probe();
@@ -97,6 +98,7 @@ class QuietDrain {
   void lower_to(uint32_t limit);
   void take_back_limit();
   void on_filled();
+  void leave();
 
   Loop& loop_;
   Actions& session_;

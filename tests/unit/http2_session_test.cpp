@@ -645,6 +645,29 @@ TEST_CASE("an idle link is left with the first request that comes, which fills i
   CHECK(gateway.goaway_code() == kNoError);
 }
 
+TEST_CASE("a short answer for which the gateway has no window is not left behind") {
+  ScriptedGateway gateway(quiet_drain_options());
+  gateway.attach();
+  gateway.get(1);
+  gateway.call(0).answer_head(200, BodyKind::kUnknown);
+  gateway.call(0).answer_body(std::string(65'535, 'x'));
+  gateway.call(0).answer_end();
+  gateway.get(3);
+  gateway.call(1).answer_head(200, BodyKind::kUnknown);
+  gateway.call(1).answer_body("hello");
+  gateway.call(1).answer_end();
+  gateway.loop.advance(Milliseconds(0));
+  REQUIRE(gateway.body(3).empty());
+  gateway.session().drain();
+  answer_pings(gateway, kPingsUntilIdleLowered);
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilIdleEnd);
+  CHECK_FALSE(gateway.goaway_code().has_value());
+  gateway.send_frame(ptth::kFrameWindowUpdate, 0, 0, {0, 0, 1, 0});
+  CHECK(gateway.body(3) == "hello");
+  CHECK(gateway.goaway_code() == kNoError);
+}
+
 TEST_CASE("a request in the same bytes as the answer to a PING disturbs the quiet") {
   ScriptedGateway gateway(quiet_drain_options());
   gateway.attach();
