@@ -9,7 +9,7 @@ namespace ptth {
 
 namespace {
 
-// Fits every window that a gateway gives, and what is left of it.
+// What a gateway passes on at once, whatever its user does.
 constexpr uint64_t kBriefAnswerMax = uint64_t{8} * 1024;
 // Requests above the capacity that are answered at once; with more open than these they are reset.
 constexpr size_t kAnswersAboveCapacity = 32;
@@ -344,7 +344,9 @@ void Http2Streams::call_off_uploads() {
 // SETTINGS overtake what is queued, and so reach the gateway before the end of the stream does.
 void Http2Streams::prepare_end(Exchange& exchange) {
   if (std::exchange(exchange.end_prepared, true)) return;
-  exchange.ends_briefly = exchange.request_ended() && exchange.response_bytes() <= kBriefAnswerMax;
+  exchange.ends_briefly =
+      exchange.request_ended() && exchange.response_bytes() <= kBriefAnswerMax &&
+      engine_.has_credit(exchange.stream_id(), exchange.response_front().size());
   if (exchange.ends_briefly) ++ending_;
   owner_.on_exchange_ending(exchange.ends_briefly);
 }
@@ -413,7 +415,7 @@ void Http2Streams::give_up_stalled(Milliseconds patience) {
 bool Http2Streams::is_outranked(const Exchange& exchange, uint64_t idle_ms) const {
   const bool others_went_on = loop_.now_ms() - last_data_ms_ < idle_ms;
   return others_went_on && !exchange.response_front().empty() &&
-         engine_.has_credit(exchange.stream_id());
+         engine_.has_credit(exchange.stream_id(), 1);
 }
 
 // Requests that are reset as soon as they are sent (CVE-2023-44487) so never cost the origin

@@ -475,9 +475,10 @@ void* Nghttp2Server::stream_data(int32_t stream_id) const {
   return nghttp2_session_get_stream_user_data(session_.get(), stream_id);
 }
 
-bool Nghttp2Server::has_credit(int32_t stream_id) const {
-  return nghttp2_session_get_remote_window_size(session_.get()) > 0 &&
-         nghttp2_session_get_stream_remote_window_size(session_.get(), stream_id) > 0;
+bool Nghttp2Server::has_credit(int32_t stream_id, size_t bytes) const {
+  return std::cmp_less_equal(bytes, nghttp2_session_get_remote_window_size(session_.get())) &&
+         std::cmp_less_equal(
+             bytes, nghttp2_session_get_stream_remote_window_size(session_.get(), stream_id));
 }
 
 size_t Nghttp2Server::queued_frames() const {

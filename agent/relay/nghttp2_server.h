@@ -123,8 +123,8 @@ class Nghttp2Server {
 
   void set_stream_data(int32_t stream_id, void* data);
   [[nodiscard]] void* stream_data(int32_t stream_id) const;
-  // The gateway lets us send of this answer.
-  [[nodiscard]] bool has_credit(int32_t stream_id) const;
+  // The gateway lets us send so much of this answer.
+  [[nodiscard]] bool has_credit(int32_t stream_id, size_t bytes) const;
   [[nodiscard]] size_t queued_frames() const;
   [[nodiscard]] bool wants_to_write() const;
   // Neither side has anything to say.

@@ -665,6 +665,9 @@ TEST_CASE("a short answer for which the gateway has no window is not left behind
   CHECK_FALSE(gateway.goaway_code().has_value());
   gateway.send_frame(ptth::kFrameWindowUpdate, 0, 0, {0, 0, 1, 0});
   CHECK(gateway.body(3) == "hello");
+  answer_pings(gateway, kPingsUntilIdleLowered);
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilIdleEnd);
   CHECK(gateway.goaway_code() == kNoError);
 }
 
