@@ -417,6 +417,27 @@ constexpr int kPingsUntilRelease = 2;
 constexpr int kPingsUntilIdleLowered = 1 + 10;
 constexpr int kPingsUntilIdleEnd = 6;
 
+// One exchange that the origin has seen, and one that waits.
+void drain_with_two(ScriptedGateway& gateway) {
+  gateway.attach();
+  gateway.get(1);
+  gateway.session().drain();
+  gateway.get(3);
+}
+
+// Until there is room for those only who may be on their way, and the gateway knows.
+void answer_until_lowered(ScriptedGateway& gateway) {
+  answer_pings(gateway, kPingsUntilLowered);
+  acknowledge(gateway);
+}
+
+// With nothing open.
+void answer_until_idle_end(ScriptedGateway& gateway) {
+  answer_pings(gateway, kPingsUntilIdleLowered);
+  acknowledge(gateway);
+  answer_pings(gateway, kPingsUntilIdleEnd);
+}
+
 // Told after the session's first SETTINGS.
 std::optional<uint32_t> last_limit(ScriptedGateway& gateway) {
   std::optional<uint32_t> limit;
@@ -450,10 +471,7 @@ LimitBeforeEnd limit_before_end(ScriptedGateway& gateway, int32_t stream_id) {
 
 TEST_CASE("a quiet drain serves all that came, and lets the gateway fill the link first") {
   ScriptedGateway gateway(quiet_drain_options());
-  gateway.attach();
-  gateway.get(1);
-  gateway.session().drain();
-  gateway.get(3);
+  drain_with_two(gateway);
   answer_pings(gateway, kPingsUntilLowered - 1);
   CHECK_FALSE(last_limit(gateway).has_value());
   answer_ping(gateway);
@@ -490,10 +508,7 @@ TEST_CASE("a quiet drain serves all that came, and lets the gateway fill the lin
 
 TEST_CASE("a quiet drain takes who comes by himself to fill the link") {
   ScriptedGateway gateway(quiet_drain_options());
-  gateway.attach();
-  gateway.get(1);
-  gateway.session().drain();
-  gateway.get(3);
+  drain_with_two(gateway);
   answer_pings(gateway, kPingsUntilLowered);
   REQUIRE(last_limit(gateway) == 4U);
   SUBCASE("once the limit is known") {
@@ -539,12 +554,8 @@ TEST_CASE("as many users are answered as may ask again before the link is full, 
 TEST_CASE(
     "the limit does not fall with the end of a long answer, which the gateway may still have") {
   ScriptedGateway gateway(quiet_drain_options());
-  gateway.attach();
-  gateway.get(1);
-  gateway.session().drain();
-  gateway.get(3);
-  answer_pings(gateway, kPingsUntilLowered);
-  acknowledge(gateway);
+  drain_with_two(gateway);
+  answer_until_lowered(gateway);
   REQUIRE(last_limit(gateway) == 4U);
   gateway.call(0).answer_head(200, BodyKind::kUnknown);
   gateway.call(0).answer_body(std::string(size_t{9} * 1024, 'x'));
@@ -559,12 +570,8 @@ TEST_CASE(
 
 TEST_CASE("who comes while answers are still to be written does not fill the link") {
   ScriptedGateway gateway(quiet_drain_options());
-  gateway.attach();
-  gateway.get(1);
-  gateway.session().drain();
-  gateway.get(3);
-  answer_pings(gateway, kPingsUntilLowered);
-  acknowledge(gateway);
+  drain_with_two(gateway);
+  answer_until_lowered(gateway);
   answer_pings(gateway, kPingsUntilRelease);
   REQUIRE(gateway.scripted_origin.calls.size() == 2);
   for (size_t call = 0; call < 2; ++call) {
@@ -587,16 +594,13 @@ TEST_CASE("a link that is being attached is drained once it is attached") {
   REQUIRE_FALSE(gateway.goaway_code().has_value());
   gateway.attach();
   gateway.get(1);
-  answer_pings(gateway, kPingsUntilLowered);
-  acknowledge(gateway);
+  answer_until_lowered(gateway);
   answer_pings(gateway, kPingsUntilRelease);
   REQUIRE(gateway.scripted_origin.calls.size() == 1);
   answer_briefly(gateway, 0);
   CHECK(gateway.status(1) == "204");
   acknowledge(gateway);
-  answer_pings(gateway, kPingsUntilIdleLowered);
-  acknowledge(gateway);
-  answer_pings(gateway, kPingsUntilIdleEnd);
+  answer_until_idle_end(gateway);
   CHECK(gateway.goaway_code() == kNoError);
 }
 
@@ -659,15 +663,11 @@ TEST_CASE("a short answer for which the gateway has no window is not left behind
   gateway.loop.advance(Milliseconds(0));
   REQUIRE(gateway.body(3).empty());
   gateway.session().drain();
-  answer_pings(gateway, kPingsUntilIdleLowered);
-  acknowledge(gateway);
-  answer_pings(gateway, kPingsUntilIdleEnd);
+  answer_until_idle_end(gateway);
   CHECK_FALSE(gateway.goaway_code().has_value());
   gateway.send_frame(ptth::kFrameWindowUpdate, 0, 0, {0, 0, 1, 0});
   CHECK(gateway.body(3) == "hello");
-  answer_pings(gateway, kPingsUntilIdleLowered);
-  acknowledge(gateway);
-  answer_pings(gateway, kPingsUntilIdleEnd);
+  answer_until_idle_end(gateway);
   CHECK(gateway.goaway_code() == kNoError);
 }
 
@@ -743,9 +743,7 @@ TEST_CASE("requests that cross a lowered limit get the old one back, and the dra
     CHECK(gateway.status(static_cast<int32_t>(2 * call + 1)) == "204");
   }
   CHECK_FALSE(gateway.goaway_code().has_value());
-  answer_pings(gateway, kPingsUntilIdleLowered);
-  acknowledge(gateway);
-  answer_pings(gateway, kPingsUntilIdleEnd);
+  answer_until_idle_end(gateway);
   CHECK(gateway.goaway_code() == kNoError);
 }
 
