@@ -144,7 +144,7 @@ class Exchange final : public ResponseListener {
   size_t list_index = 0;
   // The session has prepared for its end; kept by the session.
   bool end_prepared = false;
-  bool ends_briefly = false;
+  bool ends_briefly = false;  // Certainly with the next write.
   // It is only opened to be refused; kept by the session.
   bool above_capacity = false;
   // Flow control of the upload; kept by the session.

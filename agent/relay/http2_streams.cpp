@@ -421,10 +421,7 @@ bool Http2Streams::is_outranked(const Exchange& exchange, uint64_t idle_ms) cons
 // Requests that are reset as soon as they are sent (CVE-2023-44487) so never cost the origin
 // anything.
 void Http2Streams::start_received() {
-  for (const int32_t stream_id : received_) {
-    Exchange* const exchange = find(stream_id);
-    if (exchange != nullptr && exchange->deferred()) exchange->start_deferred(origin_);
-  }
+  start(received_);
   received_.clear();
 }
 
@@ -434,7 +431,11 @@ void Http2Streams::start_deferred(size_t count_max) {
     if (exchange->deferred()) deferred.push_back(exchange->stream_id());
   std::ranges::sort(deferred);
   deferred.resize(std::min(deferred.size(), count_max));
-  for (const int32_t stream_id : deferred) {
+  start(deferred);
+}
+
+void Http2Streams::start(const std::vector<int32_t>& stream_ids) {
+  for (const int32_t stream_id : stream_ids) {
     Exchange* const exchange = find(stream_id);
     if (exchange != nullptr && exchange->deferred()) exchange->start_deferred(origin_);
   }

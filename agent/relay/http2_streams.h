@@ -124,6 +124,8 @@ class Http2Streams final : public Nghttp2Server::StreamListener, private Exchang
   void return_credit(Exchange& exchange, size_t count) override;
 
   Exchange& open_exchange(int32_t stream_id);
+  // Of these, those whose start was deferred.
+  void start(const std::vector<int32_t>& stream_ids);
   void take_fields(Exchange& exchange, Nghttp2Server::Ending ending);
   void begin_request(Exchange& exchange, Nghttp2Server::Ending ending);
   void apply_early_priority(Exchange& exchange);

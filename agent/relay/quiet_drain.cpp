@@ -50,7 +50,7 @@ void QuietDrain::begin(size_t open, uint32_t limit) {
 // no PING.
 void QuietDrain::on_patience_over() {
   if (!std::exchange(is_answering_, false) && open_ == 0) {
-    leave();
+    stop_holding();
     return;
   }
   release_.start(patience_);
@@ -80,21 +80,16 @@ void QuietDrain::on_request(size_t open) {
   disturbed_ = true;
   if (open < limit_) return;
   if (limit_is_known_) {
-    on_filled();
+    stop_holding();
   } else {
     take_back_limit();
   }
 }
 
-void QuietDrain::on_filled() {
+void QuietDrain::stop_holding() {
   stage_ = Stage::kFilled;
   stop();
   session_.start_deferred(open_);
-}
-
-void QuietDrain::leave() {
-  stage_ = Stage::kFilled;
-  stop();
   session_.leave_with_last_exchange();
 }
 
@@ -132,7 +127,7 @@ void QuietDrain::go_on_idle() {
   const bool is_lowered = limit_ == 1;
   if (quiet_rounds_ < (is_lowered ? kIdleRoundsBeforeLeaving : kIdleRoundsBeforeLowering)) return;
   if (is_lowered) {
-    leave();
+    stop_holding();
     return;
   }
   quiet_rounds_ = 0;

@@ -44,7 +44,7 @@ class QuietDrain {
     virtual void announce_limit(uint32_t streams) = 0;
     // A PING; its answer is told by on_probe_answered().
     virtual void send_probe() = 0;
-    // Exchanges that were deferred begin: the oldest so many, or all.
+    // The oldest of the exchanges that were deferred begin.
     virtual void start_deferred(size_t count_max) = 0;
     // At once if there is none.
     virtual void leave_with_last_exchange() = 0;
@@ -97,8 +97,7 @@ class QuietDrain {
   void go_on_idle();
   void lower_to(uint32_t limit);
   void take_back_limit();
-  void on_filled();
-  void leave();
+  void stop_holding();
 
   Loop& loop_;
   Actions& session_;

@@ -390,10 +390,14 @@ SessionOptions quiet_drain_options() {
   return options;
 }
 
+std::vector<uint8_t> ping_answer() {
+  return ptth::make_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+}
+
 // Answers the session's next PING.
 void answer_ping(ScriptedGateway& gateway) {
   gateway.loop.advance(Milliseconds(20));
-  gateway.send_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+  gateway.send(ping_answer());
 }
 
 void answer_briefly(ScriptedGateway& gateway, size_t call) {
@@ -436,6 +440,16 @@ void answer_until_idle_end(ScriptedGateway& gateway) {
   answer_pings(gateway, kPingsUntilIdleLowered);
   acknowledge(gateway);
   answer_pings(gateway, kPingsUntilIdleEnd);
+}
+
+// An idle link, which its first request fills.
+void drain_until_one_fills(ScriptedGateway& gateway) {
+  gateway.attach();
+  gateway.session().drain();
+  answer_pings(gateway, kPingsUntilIdleLowered);
+  acknowledge(gateway);
+  gateway.get(1);
+  REQUIRE(gateway.scripted_origin.calls.size() == 1);
 }
 
 // Told after the session's first SETTINGS.
@@ -637,12 +651,7 @@ TEST_CASE("an idle link is left after some round trips, or when none comes back"
 
 TEST_CASE("an idle link is left with the first request that comes, which fills it") {
   ScriptedGateway gateway(quiet_drain_options());
-  gateway.attach();
-  gateway.session().drain();
-  answer_pings(gateway, kPingsUntilIdleLowered);
-  acknowledge(gateway);
-  gateway.get(1);
-  REQUIRE(gateway.scripted_origin.calls.size() == 1);
+  drain_until_one_fills(gateway);
   CHECK_FALSE(gateway.goaway_code().has_value());
   answer_briefly(gateway, 0);
   CHECK(gateway.status(1) == "204");
@@ -677,8 +686,7 @@ TEST_CASE("a request in the same bytes as the answer to a PING disturbs the quie
   gateway.session().drain();
   answer_pings(gateway, kPingsUntilIdleLowered - 1);
   gateway.loop.advance(Milliseconds(20));
-  std::vector<uint8_t> bytes =
-      ptth::make_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+  std::vector<uint8_t> bytes = ping_answer();
   const std::vector<uint8_t> request =
       ptth::make_frame(ptth::kFrameHeaders, ptth::kFlagEndStream | ptth::kFlagEndHeaders, 1,
                        ptth::encode_fields(ptth::request_fields("GET", "/")));
@@ -693,8 +701,7 @@ TEST_CASE("a turn that took long is not quiet: what came meanwhile is still unre
   gateway.session().drain();
   answer_pings(gateway, kPingsUntilIdleLowered - 1);
   gateway.loop.advance(Milliseconds(20));
-  gateway.stream.deliver(
-      ptth::make_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8)));
+  gateway.stream.deliver(ping_answer());
   gateway.loop.linger(Milliseconds(6));
   gateway.loop.turn();
   CHECK_FALSE(last_limit(gateway).has_value());
@@ -708,7 +715,7 @@ TEST_CASE("an idle link whose gateway is far away is not left early, but once it
   const Milliseconds round_trip(200);
   for (Milliseconds passed(0); passed <= options.limits.drain_hold; passed += round_trip) {
     gateway.loop.advance(round_trip);
-    gateway.send_frame(ptth::kFramePing, ptth::kFlagAck, 0, std::vector<uint8_t>(8));
+    gateway.send(ping_answer());
     CHECK_FALSE(gateway.goaway_code().has_value());
   }
   gateway.loop.advance(2 * options.limits.drain_hold);
@@ -749,12 +756,7 @@ TEST_CASE("requests that cross a lowered limit get the old one back, and the dra
 
 TEST_CASE("a gateway that gives up a request while it drains has room for one more, which waits") {
   ScriptedGateway gateway(quiet_drain_options());
-  gateway.attach();
-  gateway.session().drain();
-  answer_pings(gateway, kPingsUntilIdleLowered);
-  acknowledge(gateway);
-  gateway.get(1);
-  REQUIRE(gateway.scripted_origin.calls.size() == 1);
+  drain_until_one_fills(gateway);
   gateway.send_frame(ptth::kFrameReset, 0, 1, {0, 0, 0, 8});
   CHECK_FALSE(gateway.goaway_code().has_value());
   gateway.get(3);
